@@ -1,0 +1,109 @@
+// Machine, features and the schema in Python.
+#include <pybind11/stl.h>
+
+#include <utility>
+
+#include "cc/bindings/arrays.h"
+#include "cc/bindings/bindings.h"
+#include "cc/bindings/dict_fields.h"
+#include "cc/bindings/status_casters.h"
+
+namespace py = pybind11;
+
+namespace grappler_go {
+
+py::dict FeaturesToDict(const Features& features,
+                        std::shared_ptr<const void> owner) {
+  const auto op_columns = static_cast<py::ssize_t>(OpFeatureNames().size());
+  const auto device_columns =
+      static_cast<py::ssize_t>(DeviceFeatureNames().size());
+  py::dict arrays;
+  arrays["op_type"] = View(features.op_type, owner);
+  arrays["op_features"] = View(features.op_features, owner, op_columns);
+  arrays["edge_src"] = View(features.edge_src, owner);
+  arrays["edge_dst"] = View(features.edge_dst, owner);
+  arrays["edge_features"] = View(features.edge_features, owner, 1);
+  arrays["device_features"] =
+      View(features.device_features, owner, device_columns);
+  return arrays;
+}
+
+namespace {
+
+PyMachine MakeMachine(Machine machine) {
+  ThrowIfError(machine.Validate());
+  return {std::make_shared<const Machine>(std::move(machine))};
+}
+
+template <typename T>
+py::list ToDicts(const std::vector<T>& values) {
+  py::list dicts;
+  for (const T& value : values) dicts.append(ToDict(value));
+  return dicts;
+}
+
+}  // namespace
+
+void BindMachine(py::module_& m) {
+  py::class_<PyMachine> c(
+      m, "Machine",
+      "The devices a plan may use and the links between them. Immutable.");
+  c.def(py::init([](std::string name, const std::vector<py::dict>& devices,
+                    const std::vector<py::dict>& links) {
+          Machine machine;
+          machine.name = std::move(name);
+          for (const py::dict& device : devices) {
+            machine.devices.push_back(FromDict<Device>(device, "device field"));
+          }
+          for (const py::dict& link : links) {
+            machine.links.push_back(FromDict<Link>(link, "link field"));
+          }
+          return MakeMachine(std::move(machine));
+        }),
+        py::arg("name"), py::arg("devices") = std::vector<py::dict>(),
+        py::arg("links") = std::vector<py::dict>(),
+        "Devices are dicts of name, type, gflops, gbytes_per_s, memory_bytes, "
+        "cores; "
+        "links of src, dst (indices into devices), gbytes_per_s, latency_us. "
+        "What is missing has a default; an unknown key is a TypeError.");
+  c.def_static(
+      "from_json",
+      [](const std::string& json) {
+        return MakeMachine(ValueOrThrow(MachineFromJson(json)));
+      },
+      py::arg("json"));
+  c.def("to_json",
+        [](const PyMachine& self) { return MachineToJson(*self.machine); });
+  c.def_property_readonly(
+      "name", [](const PyMachine& self) { return self.machine->name; });
+  c.def_property_readonly("devices", [](const PyMachine& self) {
+    return ToDicts(self.machine->devices);
+  });
+  c.def_property_readonly("links", [](const PyMachine& self) {
+    return ToDicts(self.machine->links);
+  });
+  c.def("__repr__", [](const PyMachine& self) {
+    return "<Machine \"" + self.machine->name + "\" of " +
+           std::to_string(self.machine->devices.size()) + " devices>";
+  });
+
+  m.def(
+      "compute_features",
+      [](const PyOpGraph& graph, const PyMachine& machine) {
+        auto features = WithoutGil([&] {
+          return std::make_shared<const Features>(
+              ComputeFeatures(*graph.graph, *machine.machine));
+        });
+        return FeaturesToDict(*features, features);
+      },
+      py::arg("graph"), py::arg("machine"),
+      "What a policy is fed: a dict of read-only arrays.");
+  m.def("schema_json", &SchemaJson,
+        "The policy schema: version, names of features, op vocabulary.");
+  m.def("op_feature_names", &OpFeatureNames);
+  m.def("device_feature_names", &DeviceFeatureNames);
+  m.def("op_vocabulary", &OpVocabulary,
+        "Index is op_type; 0 stands for every other op.");
+}
+
+}  // namespace grappler_go

@@ -1,0 +1,338 @@
+// GraphDef bytes -> RawNodes. Field numbers are those of
+// tensorflow/core/framework/{graph,node_def,attr_value}.proto.
+#include <algorithm>
+
+#include "cc/graph/op_graph_builder.h"
+#include "cc/graph/wire.h"
+
+namespace grappler_go {
+namespace {
+
+// Attributes longer than this are sampled.
+constexpr size_t kMaxHashedBytes = 1024;
+constexpr size_t kEndBytes = 256;
+constexpr size_t kSamples = 64;
+
+bool IsBytes(const WireField& field, uint32_t number) {
+  return field.number == number && field.type == WireType::kBytes;
+}
+
+// Names that TensorFlow makes up, and seeds: they decide nothing that a plan
+// depends on and differ between two traces of the same program.
+bool IsArbitrary(std::string_view key) {
+  constexpr std::string_view kArbitrary[] = {"shared_name",
+                                             "container",
+                                             "debug_name",
+                                             "frame_name",
+                                             "tensor_array_name",
+                                             "stack_name",
+                                             "tensor_name",
+                                             "seed",
+                                             "seed2"};
+  return std::find(std::begin(kArbitrary), std::end(kArbitrary), key) !=
+         std::end(kArbitrary);
+}
+
+bool IsXlaMark(std::string_view key) {
+  return key == "_XlaCompile" || key == "_XlaMustCompile" ||
+         key == "_XlaScope" || key == "_XlaInternalScope" ||
+         key == "_XlaClusterId";
+}
+
+bool IsSourceShape(std::string_view key) {
+  return key == "_output_shapes" || key == "_handle_shapes" ||
+         key == "_handle_dtypes";
+}
+
+// "gradient_tape/" anywhere, since Grappler puts its own prefixes before it;
+// "gradients/" and "gradients_3/" as a scope.
+bool HasGradientScope(std::string_view name) {
+  constexpr std::string_view kStem = "gradient";
+  for (size_t at = name.find(kStem); at != std::string_view::npos;
+       at = name.find(kStem, at + 1)) {
+    std::string_view rest = name.substr(at + kStem.size());
+    if (rest.substr(0, 6) == "_tape/") return true;
+    if ((at > 0 && name[at - 1] != '/') || rest.empty() || rest[0] != 's') {
+      continue;
+    }
+    rest.remove_prefix(1);
+    if (!rest.empty() && rest[0] == '_') {
+      rest.remove_prefix(1);
+      while (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') {
+        rest.remove_prefix(1);
+      }
+    }
+    if (!rest.empty() && rest[0] == '/') return true;
+  }
+  return false;
+}
+
+uint64_t HashSampled(std::string_view bytes) {
+  uint64_t hash = HashBytes(bytes.substr(0, kEndBytes), bytes.size());
+  hash = HashBytes(bytes.substr(bytes.size() - kEndBytes), hash);
+  const size_t stride = bytes.size() / kSamples;
+  for (size_t i = 0; i < kSamples; ++i) {
+    hash = HashBytes(bytes.substr(i * stride, sizeof(uint64_t)), hash);
+  }
+  return hash;
+}
+
+uint64_t HashWithoutDigits(std::string_view text, uint64_t seed) {
+  std::string letters;
+  letters.reserve(text.size());
+  for (char c : text) {
+    if (c < '0' || c > '9') letters.push_back(c);
+  }
+  return HashBytes(letters, seed);
+}
+
+// The functions that an AttrValue names: its func field or those of its list.
+// False when it names none.
+bool HashFunctions(std::string_view value, uint64_t* hash) {
+  constexpr char kFuncTag = 10 << 3 | 2, kListTag = 1 << 3 | 2;
+  if (value.empty() || (value[0] != kFuncTag && value[0] != kListTag)) {
+    return false;
+  }
+  bool found = false;
+  WireReader reader(value);
+  WireField field, item;
+  while (reader.Next(&field)) {
+    if (IsBytes(field, 10)) {  // NameAttrList
+      WireReader function(field.bytes);
+      while (function.Next(&item)) {
+        if (IsBytes(item, 1)) *hash = HashWithoutDigits(item.bytes, *hash);
+      }
+      found = true;
+    } else if (IsBytes(field, 1)) {  // ListValue
+      // A list is of one kind: its first item tells.
+      WireReader list(field.bytes);
+      while (list.Next(&item) && IsBytes(item, 9)) {
+        WireReader function(item.bytes);
+        WireField name;
+        while (function.Next(&name)) {
+          if (IsBytes(name, 1)) *hash = HashWithoutDigits(name.bytes, *hash);
+        }
+        found = true;
+      }
+    }
+  }
+  return found;
+}
+
+// AttrValue.type, or 0.
+int32_t TypeOf(std::string_view value) {
+  WireReader reader(value);
+  WireField field;
+  int32_t type = 0;
+  while (reader.Next(&field)) {
+    if (field.number == 6 && field.type == WireType::kVarint) {
+      type = static_cast<int32_t>(std::min<uint64_t>(field.varint, 1 << 16));
+    }
+  }
+  return type;
+}
+
+// One entry of the map<string, AttrValue>.
+bool ReadEntry(std::string_view entry, std::string_view* key,
+               std::string_view* value) {
+  *key = *value = {};
+  WireReader reader(entry);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (IsBytes(field, 1)) *key = field.bytes;
+    if (IsBytes(field, 2)) *value = field.bytes;
+  }
+  return reader.ok();
+}
+
+}  // namespace
+
+int32_t StringTable::Intern(std::string_view text) {
+  // Neighbours in the file tend to share a device.
+  if (last_ >= 0 && strings_[last_] == text) return last_;
+  const auto at = [this](int32_t i) { return strings_[i]; };
+  if (strings_.size() == capacity_) {
+    capacity_ = std::max<size_t>(64, capacity_ * 2);
+    index_ = NameIndex(capacity_);
+    for (size_t i = 0; i < strings_.size(); ++i) {
+      index_.Insert(NameKey(strings_[i]), static_cast<int32_t>(i), at);
+    }
+  }
+  const NameKey key(text);
+  last_ = index_.Find(key, at);
+  if (last_ < 0) {
+    last_ = static_cast<int32_t>(strings_.size());
+    strings_.push_back(text);
+    index_.Insert(key, last_, at);
+  }
+  return last_;
+}
+
+std::string_view OpGraphBuilder::FindAttr(std::string_view node,
+                                          std::string_view wanted) {
+  std::string_view found, key, value;
+  WireReader reader(node);
+  WireField field;
+  while (reader.Next(&field)) {
+    // No early return: the last one wins.
+    if (IsBytes(field, 5) && ReadEntry(field.bytes, &key, &value) &&
+        key == wanted) {
+      found = value;
+    }
+  }
+  return found;
+}
+
+Status OpGraphBuilder::Read() {
+  WireField field;
+  // Counting first is cheaper than growing; nodes of fewer bytes than a name
+  // and an op take are not worth the room.
+  constexpr size_t kMinNodeBytes = 16;
+  size_t nodes = 0;
+  WireReader counter(graph_.graphdef_);
+  while (counter.Next(&field)) nodes += field.number == 1;
+  if (!counter.ok()) return InvalidArgument("truncated or malformed GraphDef");
+  if (nodes > static_cast<size_t>(std::max<int64_t>(0, options_.max_nodes))) {
+    return Status(StatusCode::kResourceExhausted,
+                  "more than " + std::to_string(options_.max_nodes) + " nodes");
+  }
+  raw_.reserve(std::min(nodes, graph_.graphdef_.size() / kMinNodeBytes));
+
+  WireReader reader(graph_.graphdef_);
+  while (reader.Next(&field)) {
+    if (IsBytes(field, 1)) {
+      GO_RETURN_IF_ERROR(ReadNode(field.bytes));
+    } else if (IsBytes(field, 2)) {
+      graph_.has_library_ = true;
+    } else if (field.number == 1) {
+      return InvalidArgument("GraphDef.node is not a message");
+    }
+  }
+  return OkStatus();
+}
+
+Status OpGraphBuilder::ReadNode(std::string_view bytes) {
+  RawNode node;
+  node.bytes = bytes;
+  node.first_input = static_cast<int32_t>(inputs_.size());
+  std::string_view op, device;
+  uint64_t source_shapes = 0;
+  WireReader reader(bytes);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number > 5) continue;
+    if (field.type != WireType::kBytes) {
+      return InvalidArgument("malformed NodeDef");
+    }
+    switch (field.number) {
+      case 1:
+        node.key = NameKey(field.bytes);
+        break;
+      case 2:
+        op = field.bytes;
+        break;
+      case 3:
+        GO_RETURN_IF_ERROR(ReadInput(field.bytes, &node));
+        break;
+      case 4:
+        device = field.bytes;
+        break;
+      case 5:
+        GO_RETURN_IF_ERROR(ReadAttr(field.bytes, &node, &source_shapes));
+        break;
+    }
+  }
+  if (!reader.ok()) return InvalidArgument("malformed NodeDef");
+  if (node.name().empty()) return InvalidArgument("a node has no name");
+  if (op.empty()) {
+    return InvalidArgument("node " + std::string(node.name()) + " has no op");
+  }
+  if (HasGradientScope(node.name())) node.flags |= kBackward;
+  if (node.flags & kPlanned) node.flags &= ~uint32_t{kMarkedByUser};
+
+  node.type = type_names_.Intern(op);
+  node.device = device_names_.Intern(device);
+  if (static_cast<size_t>(node.type) == types_.size()) {
+    TypeInfo info;
+    info.def = FindOpDef(op);
+    info.hash = HashBytes(op, 0);
+    info.next_iteration = op == "NextIteration" || op == "RefNextIteration";
+    info.merge = op == "Merge" || op == "RefMerge";
+    info.source = op == "_Arg" || op == "Placeholder" ||
+                  op == "PlaceholderWithDefault" || op == "VarHandleOp" ||
+                  op == "VariableV2";
+    types_.push_back(info);
+  }
+  const TypeInfo& info = types_[node.type];
+  if (info.source) node.hash += source_shapes;
+  node.hash = HashMix(info.hash, node.hash);
+  raw_.push_back(node);
+  return OkStatus();
+}
+
+// "producer", "producer:port" or "^producer".
+Status OpGraphBuilder::ReadInput(std::string_view input, RawNode* node) {
+  if (inputs_.size() >= INT32_MAX) return InvalidArgument("too many edges");
+  if (!input.empty() && input[0] == '^') {
+    ++node->num_control;
+    inputs_.push_back({NameKey(input.substr(1)), kControlPort});
+    return OkStatus();
+  }
+  if (node->num_control > 0) {
+    return InvalidArgument("node " + std::string(node->name()) +
+                           " has a data input after a control input");
+  }
+  ++node->num_data;
+  // Names have no colon of their own in a GraphDef.
+  int32_t port = 0;
+  const size_t colon = input.rfind(':');
+  if (colon != std::string_view::npos) {
+    bool valid = colon + 1 < input.size();
+    for (char c : input.substr(colon + 1)) {
+      valid = valid && c >= '0' && c <= '9' && port < (1 << 24);
+      if (valid) port = port * 10 + (c - '0');
+    }
+    if (!valid) {
+      return InvalidArgument("node " + std::string(node->name()) +
+                             " has a malformed input: " + std::string(input));
+    }
+  }
+  inputs_.push_back({NameKey(input.substr(0, colon)), port});
+  return OkStatus();
+}
+
+Status OpGraphBuilder::ReadAttr(std::string_view entry, RawNode* node,
+                                uint64_t* source_shapes) {
+  std::string_view key, value;
+  if (!ReadEntry(entry, &key, &value)) {
+    return InvalidArgument("malformed attribute");
+  }
+  if (key.empty()) return OkStatus();
+  if (key[0] == '_') {
+    if (key == kPlannedMark) {
+      node->flags |= kPlanned;
+    } else if (key == "_class") {
+      class_attrs_.emplace_back(static_cast<int32_t>(raw_.size()), value);
+    } else if (IsXlaMark(key)) {
+      node->flags |= kMarkedByUser;
+    } else if (IsSourceShape(key)) {
+      *source_shapes += HashBytes(entry, 0);
+    }
+    return OkStatus();
+  }
+  if (IsArbitrary(key)) return OkStatus();
+  if (key == "T" || key == "dtype") node->dtype = TypeOf(value);
+  // A sum, because a map has no order.
+  uint64_t functions = HashBytes(key, 0);
+  if (HashFunctions(value, &functions)) {
+    node->flags |= kHasSubgraph;
+    node->hash += functions;
+  } else if (entry.size() > kMaxHashedBytes) {
+    node->hash += HashSampled(entry);
+  } else {
+    node->hash += HashBytes(entry, 0);
+  }
+  return OkStatus();
+}
+
+}  // namespace grappler_go

@@ -1,0 +1,120 @@
+#include "cc/plan/build_plan.h"
+
+#include <cstdio>
+#include <unordered_map>
+
+#include "cc/plan/contraction.h"
+#include "cc/plan/eligibility.h"
+#include "cc/sim/liveness.h"
+
+namespace grappler_go {
+namespace {
+
+std::string Number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), value < 10 ? "%.2f" : "%.0f", value);
+  return text;
+}
+
+std::string Summary(const Plan& plan, const PlanOptions& options,
+                    const PlanExplanation& why) {
+  std::string text;
+  auto add = [&](const std::string& part) {
+    text += (text.empty() ? "" : "; ") + part;
+  };
+  if (plan.num_moved() > 0) {
+    add(std::to_string(plan.num_moved()) + " ops moved");
+  }
+  if (plan.num_groups() > 0) {
+    int32_t grouped = 0;
+    for (int32_t g : plan.fusion_group) grouped += g >= 0;
+    add(std::to_string(grouped) + " ops in " +
+        std::to_string(plan.num_groups()) + " groups, predicted " +
+        Number(plan.micros_before) + " -> " + Number(plan.micros_after) +
+        " us");
+  }
+  if (why.left_out.count(ReasonText(Reason::kPlanDoesNotPay)) > 0) {
+    add("predicted gain of fusion is below " + Number(options.min_gain * 100) +
+        " % of the step");
+  }
+  if (plan.num_recomputed() > 0) {
+    add(std::to_string(plan.num_recomputed()) + " ops recomputed");
+  }
+  if (!plan.order.empty()) {
+    add(std::to_string(plan.order.size()) + " ops held back");
+  }
+  if (options.memory && options.memory_limit > 0) {
+    constexpr double kMiB = 1 << 20;
+    const bool reached = plan.peak_bytes_after <= options.memory_limit;
+    add("predicted peak " + Number(plan.peak_bytes_before / kMiB) + " -> " +
+        Number(plan.peak_bytes_after / kMiB) + " MiB" +
+        (reached ? ""
+                 : ", the least that was reached; the limit is " +
+                       Number(options.memory_limit / kMiB) + " MiB"));
+  }
+  return text.empty() ? "nothing to do" : text;
+}
+
+// An op that something was decided for has no reason left, and each other one
+// the last that was found.
+void SettleReasons(const Plan& plan, PlanExplanation* why) {
+  std::unordered_map<std::string_view, int32_t> counts;
+  for (int32_t i = 0; i < plan.num_ops; ++i) {
+    std::string& reason = why->per_op[i];
+    if ((!plan.device.empty() && plan.device[i] >= 0) ||
+        (!plan.fusion_group.empty() && plan.fusion_group[i] >= 0) ||
+        (!plan.recompute.empty() && plan.recompute[i] != 0)) {
+      reason.clear();
+    }
+    if (!reason.empty()) ++counts[reason];
+  }
+  why->left_out.clear();
+  for (const auto& [reason, count] : counts) {
+    why->left_out.emplace(reason, count);
+  }
+}
+
+// A group and ops held back may wait for each other. The group is worth more.
+void DropOrderThatGroupsForbid(const OpGraph& graph, Plan* plan) {
+  if (plan->order.empty() ||
+      FindCycle(graph, plan->fusion_group, plan->order) < 0) {
+    return;
+  }
+  plan->order.clear();
+  plan->peak_bytes_after =
+      SimulateLiveness(graph, ExecutionOrder(graph, {}), plan->recompute)
+          .peak_bytes;
+}
+
+}  // namespace
+
+StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
+                         const Logits& logits, const PlanOptions& options,
+                         PlanExplanation* explanation) {
+  const auto num_devices = static_cast<int32_t>(machine.devices.size());
+  GO_RETURN_IF_ERROR(ValidateLogits(logits, graph.num_ops(), num_devices));
+  PlanExplanation unused;
+  PlanExplanation* why = explanation != nullptr ? explanation : &unused;
+  *why = PlanExplanation();
+  why->per_op.resize(graph.num_ops());
+
+  Plan plan;
+  plan.fingerprint = graph.fingerprint();
+  plan.num_ops = graph.num_ops();
+  plan.machine = machine.name;
+  if (options.device) {
+    DecideDevices(graph, machine, logits, options, &plan, why);
+  }
+  if (options.memory) {
+    DecideMemory(graph, machine, logits, options, &plan);
+  }
+  if (options.fusion) {
+    DecideFusion(graph, machine, logits, options, &plan, why);
+  }
+  DropOrderThatGroupsForbid(graph, &plan);
+  SettleReasons(plan, why);
+  why->summary = Summary(plan, options, *why);
+  return plan;
+}
+
+}  // namespace grappler_go

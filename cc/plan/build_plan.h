@@ -1,0 +1,77 @@
+// Logits -> Plan: what the policy would like, within what is allowed.
+#ifndef GRAPPLER_GO_PLAN_BUILD_PLAN_H_
+#define GRAPPLER_GO_PLAN_BUILD_PLAN_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cc/base/status.h"
+#include "cc/cost/machine.h"
+#include "cc/graph/op_graph.h"
+#include "cc/plan/plan.h"
+#include "cc/schema/logits.h"
+
+namespace grappler_go {
+
+struct PlanOptions {
+  bool device = true, fusion = true, memory = true;
+  // The pass does nothing for a predicted gain below this share of the step;
+  // for a plan of k groups below 1 + log2(k) times this share.
+  double min_gain = 0.05;
+  // Bytes that the predicted peak should not pass; 0: no limit, and then
+  // nothing is recomputed.
+  int64_t memory_limit = 0;
+  // A group with fewer ops than this, after merging, is dissolved.
+  int32_t min_group_ops = 4;
+  // What running a compiled group costs beside its ops: starting it, handing
+  // over each tensor that enters or leaves, and memory for what leaves, which
+  // XLA always takes anew where TensorFlow's kernels reuse their inputs'.
+  // Measured by python -m grappler_go_training.scorer launch.
+  double group_launch_micros = 22.0;
+  double group_tensor_micros = 5.0;
+  double group_output_micros_per_mb = 120.0;
+  // A group whose shapes are not all known is compiled anew for each shape.
+  // Off: such ops stay out.
+  bool fuse_unknown_shapes = false;
+  // Can the rewrites take this op, which TensorFlow's remapper made, apart?
+  // Null: the types that they know (_FusedMatMul ...) count as such.
+  std::function<bool(const OpGraph&, int32_t op)> can_unfuse = nullptr;
+  // Is there a kernel for this op type on this device type? Null: ops move only
+  // between devices of one type.
+  std::function<bool(std::string_view op, std::string_view device_type)>
+      has_kernel = nullptr;
+};
+
+// Why ops were left out, for reports and `grappler-go explain`: reason -> how
+// many. Reasons are short fixed phrases ("no XLA kernel", "shape not known",
+// "group does not pay", "in a loop" ...).
+struct PlanExplanation {
+  std::map<std::string, int32_t> left_out;
+  std::vector<std::string> per_op;  // [num_ops], empty string: decided
+  std::string summary;              // one line
+};
+
+// Errors: what ValidateLogits finds. An empty plan is a success.
+StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
+                         const Logits& logits, const PlanOptions& options,
+                         PlanExplanation* explanation);
+
+// The parts, each testable alone, in the order in which BuildPlan runs them:
+// devices, memory, fusion. Each fills its own fields of the plan only and reads
+// those of the ones before it. `why` may be null.
+void DecideDevices(const OpGraph& graph, const Machine& machine,
+                   const Logits& logits, const PlanOptions& options, Plan* plan,
+                   PlanExplanation* why);
+void DecideMemory(const OpGraph& graph, const Machine& machine,
+                  const Logits& logits, const PlanOptions& options, Plan* plan);
+void DecideFusion(const OpGraph& graph, const Machine& machine,
+                  const Logits& logits, const PlanOptions& options, Plan* plan,
+                  PlanExplanation* why);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_BUILD_PLAN_H_

@@ -1,0 +1,110 @@
+// Fusion: groups of ops that XLA compiles as one.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "cc/plan/build_plan.h"
+#include "cc/plan/eligibility.h"
+#include "cc/plan/fusion_groups.h"
+#include "cc/plan/op_micros.h"
+#include "cc/sim/step_time.h"
+
+namespace grappler_go {
+namespace {
+
+double StepWithGroups(const OpGraph& graph, const OpMicros& micros,
+                      const PlanOptions& options, const FusionGroups& groups,
+                      int32_t cores) {
+  std::vector<float> with = micros.alone;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (groups.of_op[i] >= 0) with[i] = micros.compiled[i];
+  }
+  return StepMicros(graph,
+                    {with, groups.of_op,
+                     GroupOverheads(graph, micros, options, groups), cores});
+}
+
+// Groups of the candidates, and what the step takes with them.
+struct Trial {
+  FusionCandidates candidates;
+  FusionGroups groups;
+  double micros = 0;
+};
+
+Trial TryCandidates(const OpGraph& graph, const Logits& logits,
+                    const OpMicros& micros, const PlanOptions& options,
+                    int32_t cores, FusionCandidates candidates) {
+  Trial trial{std::move(candidates), {}, 0};
+  trial.groups = GroupByLevel(graph, trial.candidates);
+  MergeByPriority(graph, trial.candidates, logits.fusion, &trial.groups);
+  KeepWhatPays(graph, micros, options, &trial.groups, &trial.candidates.reason);
+  trial.micros = StepWithGroups(graph, micros, options, trial.groups, cores);
+  return trial;
+}
+
+// An op that is slower compiled may still be worth taking in, when leaving it
+// out would cut a group in two. How much slower is too slow depends on the
+// graph, so these limits (times alone) are tried and the best plan wins.
+constexpr float kSlowdownLimits[] = {2.0f, 1.2f};
+
+// Takes out candidates slower than the limit; how many there were.
+int32_t LeaveOutSlower(const OpMicros& micros, const PlanOptions& options,
+                       float limit, FusionCandidates* candidates) {
+  int32_t left_out = 0;
+  for (size_t i = 0; i < candidates->reason.size(); ++i) {
+    if (candidates->reason[i] == Reason::kNone &&
+        micros.compiled[i] >
+            limit * micros.alone[i] + options.group_launch_micros) {
+      candidates->reason[i] = Reason::kSlowerCompiled;
+      ++left_out;
+    }
+  }
+  return left_out;
+}
+
+// The share of the step that a plan must be predicted to gain. What a boundary
+// costs is the least certain part of the prediction, so a plan of many groups
+// has to promise more than one of a single group.
+double RequiredGain(const PlanOptions& options, int32_t groups) {
+  return options.min_gain * (1.0 + std::log2(std::max(1, groups)));
+}
+
+}  // namespace
+
+void DecideFusion(const OpGraph& graph, const Machine& machine,
+                  const Logits& logits, const PlanOptions& options, Plan* plan,
+                  PlanExplanation* why) {
+  if (logits.fusion.empty()) return;
+  const OpMicros micros = EstimateOpMicros(graph, machine, logits);
+  const int32_t cores = machine.devices.empty() ? 1 : machine.devices[0].cores;
+  FusionCandidates candidates =
+      FindFusionCandidates(graph, machine, logits, options, *plan);
+  Trial best = TryCandidates(graph, logits, micros, options, cores, candidates);
+  for (float limit : kSlowdownLimits) {
+    if (LeaveOutSlower(micros, options, limit, &candidates) == 0) continue;
+    Trial trial =
+        TryCandidates(graph, logits, micros, options, cores, candidates);
+    if (trial.micros < best.micros) best = std::move(trial);
+  }
+
+  const double before = StepMicros(graph, {micros.alone, {}, {}, cores});
+  plan->micros_before = before;
+  plan->micros_after = before;
+  std::vector<int32_t>& group = best.groups.of_op;
+  if (best.groups.count > 0 &&
+      before - best.micros <
+          RequiredGain(options, best.groups.count) * before) {
+    for (int32_t i = 0; i < graph.num_ops(); ++i) {
+      if (group[i] < 0) continue;
+      group[i] = -1;
+      best.candidates.reason[i] = Reason::kPlanDoesNotPay;
+    }
+  } else {
+    plan->micros_after = best.micros;
+  }
+  plan->fusion_group = std::move(group);
+  Explain(best.candidates.reason, why);
+}
+
+}  // namespace grappler_go

@@ -1,0 +1,188 @@
+#include <gtest/gtest.h>
+
+#include "cc/graph/wire.h"
+#include "cc/plan/build_plan.h"
+#include "cc/sim/liveness.h"
+#include "cc/testing/graph_builder.h"
+
+namespace grappler_go {
+namespace {
+
+const GraphBuilder::Attrs kT = {{"T", TypeAttrValue(kFloat)}};
+constexpr int64_t kTensor = 64 * 64 * 4;
+constexpr int kLayers = 16;
+
+// A training step: `layers` products with one variable, then the gradients,
+// each of which reads its layer's forward output, and an update.
+std::string TrainingStep(const std::string& forward_op = "Tanh") {
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).VarArg("v", {64, 64});
+  builder.Node("w", "ReadVariableOp", {"v"},
+               {{"dtype", TypeAttrValue(kFloat)}});
+  std::string last = "x";
+  for (int i = 0; i < kLayers; ++i) {
+    const std::string n = std::to_string(i);
+    builder.Node("m" + n, "MatMul", {last, "w"}, kT);
+    builder.Node("t" + n, forward_op, {"m" + n}, kT);
+    last = "t" + n;
+  }
+  std::string gradient = last;
+  for (int i = kLayers; i-- > 0;) {
+    const std::string n = std::to_string(i);
+    builder.Node("gradient_tape/t" + n, "TanhGrad", {"t" + n, gradient}, kT);
+    builder.Node("gradient_tape/m" + n, "MatMul", {"gradient_tape/t" + n, "w"},
+                 kT);
+    gradient = "gradient_tape/m" + n;
+  }
+  return builder
+      .Node("update", "AssignSubVariableOp", {"v", gradient},
+            {{"dtype", TypeAttrValue(kFloat)}})
+      .Build();
+}
+
+class DecideMemoryTest : public ::testing::Test {
+ protected:
+  void Parse(std::string bytes) {
+    bytes_ = std::move(bytes);
+    StatusOr<OpGraph> graph = OpGraph::Parse(bytes_, {});
+    ASSERT_TRUE(graph.ok()) << graph.status().message();
+    graph_ = std::move(*graph);
+    logits_.num_ops = graph_.num_ops();
+  }
+  Plan Decide() {
+    Plan plan;
+    plan.fingerprint = graph_.fingerprint();
+    plan.num_ops = graph_.num_ops();
+    DecideMemory(graph_, Machine(), logits_, options_, &plan);
+    const Status status = ValidatePlan(plan, graph_);
+    EXPECT_TRUE(status.ok()) << status.message();
+    EXPECT_EQ(plan.peak_bytes_after,
+              SimulateLiveness(graph_, ExecutionOrder(graph_, plan.order),
+                               plan.recompute)
+                  .peak_bytes);
+    return plan;
+  }
+
+  std::string bytes_;
+  OpGraph graph_;
+  Logits logits_;
+  PlanOptions options_;
+};
+
+TEST_F(DecideMemoryTest, WithoutALimitNothingIsRecomputed) {
+  Parse(TrainingStep());
+  const Plan plan = Decide();
+  EXPECT_EQ(plan.num_recomputed(), 0);
+  EXPECT_GE(plan.peak_bytes_before, kLayers * kTensor);
+  EXPECT_EQ(plan.peak_bytes_after, plan.peak_bytes_before);
+}
+
+TEST_F(DecideMemoryTest, ALimitThatIsMetAlreadyChangesNothing) {
+  Parse(TrainingStep());
+  options_.memory_limit = 100 * kTensor;
+  EXPECT_EQ(Decide().num_recomputed(), 0);
+}
+
+TEST_F(DecideMemoryTest, RecomputesUntilThePredictedPeakIsUnderTheLimit) {
+  Parse(TrainingStep());
+  options_.memory_limit = 12 * kTensor;
+  const Plan plan = Decide();
+  EXPECT_GT(plan.num_recomputed(), 0);
+  EXPECT_LE(plan.peak_bytes_after, options_.memory_limit);
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    if (plan.recompute[i]) {
+      EXPECT_FALSE(graph_.has(i, kBackward));
+    }
+  }
+}
+
+TEST_F(DecideMemoryTest, ATighterLimitCostsMoreClones) {
+  Parse(TrainingStep());
+  options_.memory_limit = 14 * kTensor;
+  const int32_t few = Decide().num_recomputed();
+  options_.memory_limit = 10 * kTensor;
+  EXPECT_GT(Decide().num_recomputed(), few);
+}
+
+TEST_F(DecideMemoryTest, ALimitOutOfReachGetsTheLeastThatIsReached) {
+  Parse(TrainingStep());
+  options_.memory_limit = 1;
+  const StatusOr<Plan> plan =
+      BuildPlan(graph_, Machine(), logits_, options_, nullptr);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_LT(plan->peak_bytes_after, 12 * kTensor);
+  PlanExplanation why;
+  ASSERT_TRUE(BuildPlan(graph_, Machine(), logits_, options_, &why).ok());
+  EXPECT_NE(why.summary.find("the least that was reached"), std::string::npos)
+      << why.summary;
+}
+
+TEST_F(DecideMemoryTest, RandomOpsAreNeverRunAgain) {
+  // Dropout-like: what was drawn must be what the gradient sees.
+  Parse(TrainingStep("RandomShuffle"));
+  options_.memory_limit = 1;
+  const Plan plan = Decide();
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    if (graph_.has(i, kRandom)) {
+      EXPECT_EQ(plan.recompute[i], 0);
+    }
+  }
+}
+
+TEST_F(DecideMemoryTest, WhatThePolicyAskedForComesFirst) {
+  Parse(TrainingStep());
+  logits_.recompute.assign(graph_.num_ops(), 0.0f);
+  // t3 alone would keep m3 alive in its place.
+  logits_.recompute[graph_.find("m3")] = 1.0f;
+  logits_.recompute[graph_.find("t3")] = 1.0f;
+  const int64_t without = Decide().peak_bytes_before;
+  options_.memory_limit = without - kTensor;
+  const Plan plan = Decide();
+  EXPECT_EQ(plan.num_recomputed(), 2);
+  EXPECT_EQ(plan.recompute.at(graph_.find("m3")), 1);
+  EXPECT_EQ(plan.recompute.at(graph_.find("t3")), 1);
+}
+
+// Branches that all may start at once: without an order, all of their large
+// tensors are alive together.
+std::string Branches() {
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).IntConst("axes", {2}, {0, 1});
+  std::vector<std::string> sums;
+  for (int i = 0; i < 6; ++i) {
+    const std::string n = std::to_string(i);
+    builder.Node("big" + n, "MatMul", {"x", "x"}, kT);
+    builder.Node("more" + n, "MatMul", {"big" + n, "big" + n}, kT);
+    builder.Node("sum" + n, "Sum", {"more" + n, "axes"}, kT);
+    sums.push_back("sum" + n);
+  }
+  return builder
+      .Node("all", "AddN", sums,
+            {{"T", TypeAttrValue(kFloat)}, {"N", IntAttrValue(6)}})
+      .Retval("out", "all")
+      .Build();
+}
+
+TEST_F(DecideMemoryTest, AScheduleThatLowersThePeakBecomesControlEdges) {
+  Parse(Branches());
+  EXPECT_TRUE(Decide().order.empty()) << "no schedule was given";
+  // Depth first: what is nearer to the end goes first.
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    logits_.schedule.push_back(static_cast<float>(graph_.depth(i)));
+  }
+  const Plan plan = Decide();
+  EXPECT_FALSE(plan.order.empty());
+  EXPECT_LE(plan.peak_bytes_after, 3 * kTensor);
+  EXPECT_GE(plan.peak_bytes_before, 6 * kTensor);
+}
+
+TEST_F(DecideMemoryTest, AScheduleThatDoesNotLowerThePeakIsLeftOut) {
+  Parse(Branches());
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    logits_.schedule.push_back(static_cast<float>(-graph_.depth(i)));
+  }
+  EXPECT_TRUE(Decide().order.empty());
+}
+
+}  // namespace
+}  // namespace grappler_go

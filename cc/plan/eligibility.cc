@@ -1,0 +1,210 @@
+#include "cc/plan/eligibility.h"
+
+#include <array>
+
+namespace grappler_go {
+namespace {
+
+constexpr int kResource = 20;  // types.proto
+
+// Dtypes that XLA computes with (tensorflow/compiler/tf2xla/type_util.cc),
+// references aside. Quantized, string and variant tensors are not among them.
+bool XlaHasDtype(int dtype) {
+  switch (dtype) {
+    case 1:   // float
+    case 2:   // double
+    case 3:   // int32
+    case 4:   // uint8
+    case 5:   // int16
+    case 6:   // int8
+    case 8:   // complex64
+    case 9:   // int64
+    case 10:  // bool
+    case 14:  // bfloat16
+    case 17:  // uint16
+    case 18:  // complex128
+    case 19:  // half
+    case 22:  // uint32
+    case 23:  // uint64
+      return true;
+    default:
+      return false;
+  }
+}
+
+// Unknown (0) passes: whether it is known is a question of shapes.
+Reason WhyDtypeNotFused(const OpGraph& graph, int32_t op) {
+  for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
+    const int dtype = graph.dtype(op, port);
+    if (dtype != 0 && !XlaHasDtype(dtype)) return Reason::kDtype;
+  }
+  const bool uses_variable = graph.has(op, kReadsVariable | kWritesVariable);
+  for (const InputEdge& e : graph.inputs(op)) {
+    if (e.port == kControlPort) break;
+    const int dtype = graph.dtype(e.src, e.port);
+    if (dtype == 0 || XlaHasDtype(dtype)) continue;
+    if (dtype != kResource || !uses_variable) return Reason::kDtype;
+  }
+  return Reason::kNone;
+}
+
+struct FlagReason {
+  uint32_t flags;
+  Reason reason;
+};
+
+template <size_t N>
+Reason FirstOf(uint32_t flags, const FlagReason (&rules)[N]) {
+  for (const FlagReason& rule : rules) {
+    if (flags & rule.flags) return rule.reason;
+  }
+  return Reason::kNone;
+}
+
+}  // namespace
+
+const char* ReasonText(Reason reason) {
+  switch (reason) {
+    case Reason::kNone:
+    case Reason::kNumReasons:
+      return "";
+    case Reason::kPreserved:
+      return "fetched, fed or preserved";
+    case Reason::kArgument:
+      return "an argument or a result";
+    case Reason::kConstantOp:
+      return "a constant: cloned into the groups that read it";
+    case Reason::kControlFlowOp:
+      return "control flow";
+    case Reason::kInALoop:
+      return "in a loop";
+    case Reason::kInABranch:
+      return "in a branch that may not run";
+    case Reason::kUserMark:
+      return "marked by the user";
+    case Reason::kUnknownType:
+      return "unknown op type";
+    case Reason::kCallsFunction:
+      return "calls a function";
+    case Reason::kDrawsRandom:
+      return "draws random numbers";
+    case Reason::kHasState:
+      return "stateful";
+    case Reason::kUsesVariable:
+      return "uses a variable";
+    case Reason::kReference:
+      return "reference to a variable";
+    case Reason::kDtype:
+      return "dtype that XLA lacks";
+    case Reason::kNoXlaKernel:
+      return "no XLA kernel";
+    case Reason::kCannotTakeApart:
+      return "fused op that cannot be taken apart";
+    case Reason::kShapeNotKnown:
+      return "shape not known";
+    case Reason::kDynamicArgument:
+      return "an argument XLA needs as a constant is not";
+    case Reason::kNotOnCpu:
+      return "not on a CPU device";
+    case Reason::kPolicyDeclined:
+      return "the policy left it alone";
+    case Reason::kSlowerCompiled:
+      return "slower when compiled";
+    case Reason::kForRecompute:
+      return "backward pass of a recomputed op";
+    case Reason::kGroupTooSmall:
+      return "group too small";
+    case Reason::kGroupDoesNotPay:
+      return "group does not pay";
+    case Reason::kPlanDoesNotPay:
+      return "plan does not pay";
+    case Reason::kNotBackwardUse:
+      return "not kept for the backward pass";
+    case Reason::kColocated:
+      return "colocated with an op that may not move";
+    case Reason::kOtherDevice:
+      return "on a device that the machine lacks";
+  }
+  return "";
+}
+
+Reason WhyNotMoved(const OpGraph& graph, int32_t op) {
+  static constexpr FlagReason kRules[] = {
+      {kPreserved, Reason::kPreserved},
+      {kSource | kSink, Reason::kArgument},
+      {kControlFlow, Reason::kControlFlowOp},
+      {kInLoop, Reason::kInALoop},
+      {kUnknownOp, Reason::kUnknownType},
+      {kHasSubgraph, Reason::kCallsFunction},
+      {kReadsVariable | kWritesVariable, Reason::kUsesVariable},
+      {kRefTyped, Reason::kReference},
+      {kStateful, Reason::kHasState},
+  };
+  return FirstOf(graph.flags(op), kRules);
+}
+
+Reason WhyNotFused(const OpGraph& graph, int32_t op) {
+  static constexpr FlagReason kRules[] = {
+      {kSource | kSink, Reason::kArgument},
+      {kControlFlow, Reason::kControlFlowOp},
+      {kInLoop, Reason::kInALoop},
+      {kConditional, Reason::kInABranch},
+      {kMarkedByUser, Reason::kUserMark},
+      {kUnknownOp, Reason::kUnknownType},
+      {kHasSubgraph, Reason::kCallsFunction},
+      {kRandom, Reason::kDrawsRandom},
+      {kRefTyped, Reason::kReference},
+  };
+  const Reason by_flag = FirstOf(graph.flags(op), kRules);
+  if (by_flag != Reason::kNone) return by_flag;
+  const OpDef& def = graph.def(op);
+  // A mark leaves a node what it was, so a preserved one may have it: every
+  // variable access of a function is preserved, as a control output. Taking
+  // apart is more than a mark.
+  if (def.remapped && graph.has(op, kPreserved)) return Reason::kPreserved;
+  if (!def.xla_cpu && !def.remapped) return Reason::kNoXlaKernel;
+  if (graph.has(op, kStateful) &&
+      !graph.has(op, kReadsVariable | kWritesVariable)) {
+    return Reason::kHasState;
+  }
+  return WhyDtypeNotFused(graph, op);
+}
+
+Reason WhyNotRecomputed(const OpGraph& graph, int32_t op) {
+  static constexpr FlagReason kRules[] = {
+      {kPreserved, Reason::kPreserved},
+      {kSource | kSink, Reason::kArgument},
+      {kConstant, Reason::kConstantOp},
+      {kControlFlow, Reason::kControlFlowOp},
+      {kInLoop, Reason::kInALoop},
+      {kConditional, Reason::kInABranch},
+      {kMarkedByUser, Reason::kUserMark},
+      {kUnknownOp, Reason::kUnknownType},
+      {kHasSubgraph, Reason::kCallsFunction},
+      {kRandom, Reason::kDrawsRandom},
+      // Reads, too: an optimizer may have written by the time the clone runs.
+      {kReadsVariable | kWritesVariable, Reason::kUsesVariable},
+      {kRefTyped, Reason::kReference},
+      {kStateful, Reason::kHasState},
+      {kBackward, Reason::kNotBackwardUse},
+  };
+  return FirstOf(graph.flags(op), kRules);
+}
+
+void Explain(const std::vector<Reason>& reasons, PlanExplanation* why) {
+  if (why == nullptr) return;
+  if (why->per_op.size() != reasons.size()) why->per_op.resize(reasons.size());
+  std::array<int32_t, static_cast<size_t>(Reason::kNumReasons)> counts{};
+  for (size_t i = 0; i < reasons.size(); ++i) {
+    if (reasons[i] == Reason::kNone) continue;
+    ++counts[static_cast<size_t>(reasons[i])];
+    why->per_op[i] = ReasonText(reasons[i]);
+  }
+  for (size_t r = 0; r < counts.size(); ++r) {
+    if (counts[r] > 0) {
+      why->left_out[ReasonText(static_cast<Reason>(r))] += counts[r];
+    }
+  }
+}
+
+}  // namespace grappler_go

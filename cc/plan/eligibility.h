@@ -1,0 +1,67 @@
+// What may be decided for an op, whatever a policy says, and in which words an
+// op is said to have been left out.
+//
+// These are rules of correctness: ValidatePlan refuses a plan that breaks one,
+// and the decide_*.cc never make such a plan. Rules of profit are elsewhere.
+#ifndef GRAPPLER_GO_PLAN_ELIGIBILITY_H_
+#define GRAPPLER_GO_PLAN_ELIGIBILITY_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/graph/op_graph.h"
+#include "cc/plan/build_plan.h"
+
+namespace grappler_go {
+
+enum class Reason : uint8_t {
+  kNone = 0,  // nothing in the way
+  kPreserved,
+  kArgument,
+  kConstantOp,
+  kControlFlowOp,
+  kInALoop,
+  kInABranch,
+  kUserMark,
+  kUnknownType,
+  kCallsFunction,
+  kDrawsRandom,
+  kHasState,
+  kUsesVariable,
+  kReference,
+  kDtype,
+  kNoXlaKernel,
+  kCannotTakeApart,
+  kShapeNotKnown,
+  kDynamicArgument,
+  kNotOnCpu,
+  kPolicyDeclined,
+  kSlowerCompiled,
+  kForRecompute,
+  kGroupTooSmall,
+  kGroupDoesNotPay,
+  kPlanDoesNotPay,
+  kNotBackwardUse,
+  kColocated,
+  kOtherDevice,
+  kNumReasons,
+};
+
+// "no XLA kernel"; empty for kNone.
+const char* ReasonText(Reason reason);
+
+// kNone: allowed. `op` may move to another device on its own; whether its
+// colocation group may is for the caller to ask of all its members.
+Reason WhyNotMoved(const OpGraph& graph, int32_t op);
+// kNone: XLA can compile it, and the program's meaning survives that.
+Reason WhyNotFused(const OpGraph& graph, int32_t op);
+// kNone: a clone that runs later computes the same.
+Reason WhyNotRecomputed(const OpGraph& graph, int32_t op);
+
+// Counts the reasons into why->left_out and writes them into why->per_op, over
+// those of earlier decisions. `why` may be null.
+void Explain(const std::vector<Reason>& reasons, PlanExplanation* why);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_ELIGIBILITY_H_

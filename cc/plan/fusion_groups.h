@@ -1,0 +1,63 @@
+// The steps of DecideFusion, apart for tests: which ops may be compiled, and
+// groups of them that leave the graph acyclic.
+#ifndef GRAPPLER_GO_PLAN_FUSION_GROUPS_H_
+#define GRAPPLER_GO_PLAN_FUSION_GROUPS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/cost/machine.h"
+#include "cc/graph/op_graph.h"
+#include "cc/plan/build_plan.h"
+#include "cc/plan/eligibility.h"
+#include "cc/plan/op_micros.h"
+
+namespace grappler_go {
+
+struct FusionCandidates {
+  std::vector<Reason> reason;   // [num_ops], kNone: a candidate
+  std::vector<int32_t> device;  // [num_ops], equal numbers: same device
+
+  bool is(int32_t op) const { return reason[op] == Reason::kNone; }
+};
+
+FusionCandidates FindFusionCandidates(const OpGraph& graph,
+                                      const Machine& machine,
+                                      const Logits& logits,
+                                      const PlanOptions& options,
+                                      const Plan& plan);
+
+struct FusionGroups {
+  std::vector<int32_t> of_op;  // [num_ops], -1: none
+  int32_t count = 0;
+};
+
+// Puts every candidate into a group, in one pass. Contracting all groups leaves
+// the graph acyclic, a group has one device, and no write of a variable leads
+// to a read within a group. (XLA reads all variables when a group starts and
+// writes them when it ends: tensorflow/compiler/jit/
+// resource_operation_safety_analysis.cc says which pairs it cannot keep apart.)
+FusionGroups GroupByLevel(const OpGraph& graph,
+                          const FusionCandidates& candidates);
+
+// Ops in order of priority, highest first: each tries to merge its group with
+// that of a producer (forward ops) or of a consumer (backward ops). Keeps what
+// GroupByLevel promises.
+void MergeByPriority(const OpGraph& graph, const FusionCandidates& candidates,
+                     const std::vector<float>& priority, FusionGroups* groups);
+
+// What each group costs beside its ops, microseconds, [groups.count].
+std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
+                                  const PlanOptions& options,
+                                  const FusionGroups& groups);
+
+// Takes ops off the rim of a group where compiling them costs more than it
+// gains, then dissolves groups that are too small or do not pay. Returns the
+// microseconds gained by what is left; `reason` says why the others are not.
+double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
+                    const PlanOptions& options, FusionGroups* groups,
+                    std::vector<Reason>* reason);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_FUSION_GROUPS_H_

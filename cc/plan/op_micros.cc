@@ -1,0 +1,80 @@
+#include "cc/plan/op_micros.h"
+
+#include <algorithm>
+
+#include "cc/cost/op_cost.h"
+
+namespace grappler_go {
+namespace {
+
+// Writing a tensor in one loop of a compiled group and reading it in another.
+constexpr double kStoreMicrosPerByte = 40e-6;
+
+// What a policy says of an element-wise op in a group holds inside one loop,
+// where its output is never stored. It is stored when several ops read it, or
+// one that XLA does not fuse with its producers.
+int64_t StoredBytes(const OpGraph& graph, int32_t op) {
+  const OpClass op_class = graph.def(op).op_class;
+  if (op_class != OpClass::kElementwise &&
+      op_class != OpClass::kTranscendental) {
+    return 0;
+  }
+  int32_t readers = 0;
+  bool fused = true;
+  for (const OutputEdge& e : graph.outputs(op)) {
+    if (e.port == kControlPort) continue;
+    const OpClass reader = graph.def(e.dst).op_class;
+    ++readers;
+    fused =
+        fused && (reader == OpClass::kElementwise ||
+                  reader == OpClass::kTranscendental ||
+                  reader == OpClass::kReduction || reader == OpClass::kShape);
+  }
+  if (readers == 0 || (readers == 1 && fused)) return 0;
+  return std::max<int64_t>(graph.bytes(op, 0), 0);
+}
+
+}  // namespace
+
+OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
+                          const Logits& logits) {
+  OpMicros micros;
+  if (!logits.op_micros.empty()) {
+    micros.alone = logits.op_micros;
+    micros.compiled = logits.fused_micros;
+    for (int32_t i = 0; i < graph.num_ops(); ++i) {
+      if (micros.compiled[i] >= micros.alone[i]) continue;
+      const double stored =
+          micros.compiled[i] + StoredBytes(graph, i) * kStoreMicrosPerByte;
+      micros.compiled[i] =
+          static_cast<float>(std::min<double>(micros.alone[i], stored));
+    }
+    return micros;
+  }
+  Device device;
+  for (const Device& d : machine.devices) {
+    if (d.type == "CPU") {
+      device = d;
+      break;
+    }
+  }
+  micros.per_boundary_byte = 1e-3 / std::max(device.gbytes_per_s, 1e-3);
+  micros.alone.resize(graph.num_ops());
+  micros.compiled.resize(graph.num_ops());
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    OpCost cost = CostOf(graph, i);
+    const OpClass op_class = graph.def(i).op_class;
+    const double alone = RooflineMicros(cost, op_class, device);
+    // Within a group nothing is dispatched, and what an op hands to the next
+    // does not go through memory.
+    cost.bytes_read = cost.bytes_written = 0;
+    const double compute =
+        RooflineMicros(cost, op_class, device) - kDispatchMicros;
+    micros.alone[i] = static_cast<float>(alone);
+    micros.compiled[i] =
+        static_cast<float>(std::min(alone, std::max(0.0, compute)));
+  }
+  return micros;
+}
+
+}  // namespace grappler_go

@@ -1,0 +1,27 @@
+// What each op is believed to take, alone and compiled: the policy's word where
+// it gave one, rooflines otherwise.
+#ifndef GRAPPLER_GO_PLAN_OP_MICROS_H_
+#define GRAPPLER_GO_PLAN_OP_MICROS_H_
+
+#include <vector>
+
+#include "cc/cost/machine.h"
+#include "cc/graph/op_graph.h"
+#include "cc/schema/logits.h"
+
+namespace grappler_go {
+
+struct OpMicros {
+  std::vector<float> alone;     // [num_ops]
+  std::vector<float> compiled;  // [num_ops], as a part of a compiled group
+  // Microseconds for a byte that enters or leaves a group. 0 when the policy
+  // gave the times: then they include it.
+  double per_boundary_byte = 0;
+};
+
+OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
+                          const Logits& logits);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_OP_MICROS_H_

@@ -1,0 +1,61 @@
+// Plan: every decision for one graph on one machine, by op number.
+//
+// A plan is data: it can be saved, printed, edited, diffed and loaded. The file
+// is JSON, format "grappler-go-plan" version 1.0; ops appear with their names
+// for the reader, but are applied by number (OpGraph's canonical order), so a
+// plan survives TensorFlow's renumbering of names.
+#ifndef GRAPPLER_GO_PLAN_PLAN_H_
+#define GRAPPLER_GO_PLAN_PLAN_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cc/base/status.h"
+#include "cc/graph/op_graph.h"
+
+namespace grappler_go {
+
+constexpr int kPlanFormatMajor = 1;
+constexpr int kPlanFormatMinor = 0;
+
+struct Plan {
+  Fingerprint fingerprint;
+  int32_t num_ops = 0;
+  std::string machine;  // Machine::name
+  std::string policy;   // Policy::name() of who made it
+
+  // Each either empty (not decided) or of size num_ops.
+  std::vector<std::string> devices;   // names that `device` indexes
+  std::vector<int32_t> device;        // -1: as it was
+  std::vector<int32_t> fusion_group;  // -1: none; groups are 0..k-1
+  std::vector<uint8_t> recompute;     // 1: backward users read a clone
+  // (before, after): `after` may not start until `before` has finished.
+  std::vector<std::pair<int32_t, int32_t>> order;
+
+  // What the maker predicted, without and with the plan. 0: not predicted.
+  double micros_before = 0, micros_after = 0;
+  int64_t peak_bytes_before = 0, peak_bytes_after = 0;
+
+  bool empty() const;  // decides nothing
+  int32_t num_groups() const;
+  int32_t num_moved() const;  // ops with device >= 0
+  int32_t num_recomputed() const;
+};
+
+// Does the plan fit the graph: fingerprint, sizes, numbers in range, every
+// group within one device, no order edge that closes a cycle, nothing decided
+// for an op that may not be touched. The message names the first offending op.
+Status ValidatePlan(const Plan& plan, const OpGraph& graph);
+
+// Ops are written only where something was decided for them.
+std::string PlanToJson(const Plan& plan, const OpGraph* graph);
+// Errors: kInvalidArgument with what was expected; kFailedPrecondition for
+// another major version. Unknown fields of the same major version are ignored.
+StatusOr<Plan> PlanFromJson(std::string_view json);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_PLAN_H_

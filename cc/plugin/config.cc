@@ -1,0 +1,205 @@
+#include "cc/plugin/config.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+namespace grappler_go {
+namespace {
+
+struct Holder {
+  std::mutex mutex;
+  std::shared_ptr<const Config> config = std::make_shared<const Config>();
+};
+
+Holder& TheHolder() {
+  static Holder* const holder = new Holder;
+  return *holder;
+}
+
+// Empty when not set.
+std::string Variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+Status BadVariable(const char* name, const std::string& value,
+                   const char* expected) {
+  return InvalidArgument(std::string(name) + "='" + value + "' should be " +
+                         expected);
+}
+
+std::vector<std::string> SplitAtCommas(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) {
+    const size_t begin = part.find_first_not_of(' ');
+    if (begin == std::string::npos) continue;
+    parts.push_back(part.substr(begin, part.find_last_not_of(' ') - begin + 1));
+  }
+  return parts;
+}
+
+Status ReadDecisions(const std::string& value, PlanOptions* options) {
+  if (value.empty()) return OkStatus();
+  options->device = options->fusion = options->memory = false;
+  for (const std::string& decision : SplitAtCommas(value)) {
+    if (decision == "device") {
+      options->device = true;
+    } else if (decision == "fusion") {
+      options->fusion = true;
+    } else if (decision == "memory") {
+      options->memory = true;
+    } else {
+      return BadVariable("GRAPPLER_GO_DECISIONS", value,
+                         "some of device,fusion,memory, separated by commas");
+    }
+  }
+  return OkStatus();
+}
+
+// "4000000000", "500MB", "4GB", "1.5GiB".
+Status ReadMemoryLimit(const std::string& value, int64_t* bytes) {
+  if (value.empty()) return OkStatus();
+  char* end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  const std::string_view unit(end);
+  double scale = 0;
+  if (unit.empty() || unit == "B") scale = 1;
+  if (unit == "KB") scale = 1e3;
+  if (unit == "MB") scale = 1e6;
+  if (unit == "GB") scale = 1e9;
+  if (unit == "KiB") scale = 1024.0;
+  if (unit == "MiB") scale = 1024.0 * 1024;
+  if (unit == "GiB") scale = 1024.0 * 1024 * 1024;
+  const double result = number * scale;
+  if (end == value.c_str() || !(result >= 1) || result > 9e18) {
+    return BadVariable("GRAPPLER_GO_MEMORY_LIMIT", value,
+                       "a number of bytes, such as 4000000000, 500MB or 4GiB");
+  }
+  *bytes = static_cast<int64_t>(result);
+  return OkStatus();
+}
+
+Status ReadBudget(const std::string& value, int64_t* budget_ms) {
+  if (value.empty()) return OkStatus();
+  int64_t number = 0;
+  const char* const end = value.data() + value.size();
+  const auto [stop, error] = std::from_chars(value.data(), end, number);
+  if (error != std::errc() || stop != end || number <= 0) {
+    return BadVariable("GRAPPLER_GO_BUDGET_MS", value,
+                       "a positive number of milliseconds");
+  }
+  *budget_ms = number;
+  return OkStatus();
+}
+
+Status ReadMinGain(const std::string& value, double* min_gain) {
+  if (value.empty()) return OkStatus();
+  char* end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (end == value.c_str() || *end != '\0' || !(number >= 0 && number < 1)) {
+    return BadVariable("GRAPPLER_GO_MIN_GAIN", value,
+                       "a share of the step, from 0 to below 1, such as 0.05");
+  }
+  *min_gain = number;
+  return OkStatus();
+}
+
+// ".../device:CPU:1" -> "CPU"; empty when it is not a device's name.
+std::string TypeOfDevice(const std::string& name) {
+  const size_t device = name.rfind("device:");
+  if (device == std::string::npos) return "";
+  const size_t begin = device + 7, colon = name.find(':', begin);
+  if (colon == std::string::npos || colon == begin ||
+      name.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
+    return "";
+  }
+  return name.substr(begin, colon - begin);
+}
+
+Status ReadDevices(const std::string& value, Machine* machine) {
+  static const char kName[] = "GRAPPLER_GO_DEVICES";
+  if (value.empty()) return OkStatus();
+  if (value.size() > 5 && value.compare(value.size() - 5, 5, ".json") == 0) {
+    std::ifstream file(value, std::ios::binary);
+    if (!file) return BadVariable(kName, value, "a file that can be read");
+    std::ostringstream text;
+    text << file.rdbuf();
+    StatusOr<Machine> read = MachineFromJson(text.str());
+    if (!read.ok()) {
+      return InvalidArgument(std::string(kName) + "='" + value +
+                             "': " + read.status().message());
+    }
+    *machine = std::move(*read);
+    return OkStatus();
+  }
+  machine->name = "environment";
+  for (const std::string& name : SplitAtCommas(value)) {
+    Device device;
+    device.name = name;
+    device.type = TypeOfDevice(name);
+    if (device.type.empty()) {
+      return BadVariable(
+          kName, value,
+          "a machine file (*.json) or names such as "
+          "/job:localhost/replica:0/task:0/device:CPU:0, separated by commas");
+    }
+    machine->devices.push_back(std::move(device));
+  }
+  return machine->Validate();
+}
+
+}  // namespace
+
+std::shared_ptr<const Config> CurrentConfig() {
+  Holder& holder = TheHolder();
+  const std::lock_guard<std::mutex> lock(holder.mutex);
+  return holder.config;
+}
+
+void SetConfig(Config config) {
+  config.decisions = std::make_shared<DecisionCache>();
+  auto next = std::make_shared<const Config>(std::move(config));
+  Holder& holder = TheHolder();
+  const std::lock_guard<std::mutex> lock(holder.mutex);
+  // The old one leaves by `next`, and with it perhaps the last reference to a
+  // policy, whose end may take a while: not under the lock.
+  holder.config.swap(next);
+}
+
+bool KilledByEnvironment() {
+  const char* value = std::getenv("GRAPPLER_GO");
+  return value != nullptr && std::string_view(value) == "0";
+}
+
+StatusOr<Config> ConfigFromEnvironment() {
+  Config config;
+  const std::string enabled = Variable("GRAPPLER_GO");
+  if (!enabled.empty() && enabled != "0" && enabled != "1") {
+    return BadVariable("GRAPPLER_GO", enabled, "0 or 1");
+  }
+  config.enabled = enabled == "1";
+  config.policy_spec = Variable("GRAPPLER_GO_POLICY");
+  if (config.policy_spec.empty()) config.policy_spec = "default";
+  config.record_dir = Variable("GRAPPLER_GO_RECORD");
+  config.devices_exist = false;
+  GO_RETURN_IF_ERROR(
+      ReadDevices(Variable("GRAPPLER_GO_DEVICES"), &config.machine));
+  GO_RETURN_IF_ERROR(
+      ReadDecisions(Variable("GRAPPLER_GO_DECISIONS"), &config.plan));
+  GO_RETURN_IF_ERROR(ReadMemoryLimit(Variable("GRAPPLER_GO_MEMORY_LIMIT"),
+                                     &config.plan.memory_limit));
+  GO_RETURN_IF_ERROR(
+      ReadBudget(Variable("GRAPPLER_GO_BUDGET_MS"), &config.budget_ms));
+  GO_RETURN_IF_ERROR(
+      ReadMinGain(Variable("GRAPPLER_GO_MIN_GAIN"), &config.plan.min_gain));
+  return config;
+}
+
+}  // namespace grappler_go

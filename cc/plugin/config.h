@@ -1,0 +1,62 @@
+// What the user asked for. One per process, replaced as a whole.
+#ifndef GRAPPLER_GO_PLUGIN_CONFIG_H_
+#define GRAPPLER_GO_PLUGIN_CONFIG_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cc/base/status.h"
+#include "cc/cost/machine.h"
+#include "cc/plan/build_plan.h"
+#include "cc/plugin/decision_cache.h"
+#include "cc/policy/load_policy.h"
+#include "cc/policy/policy.h"
+
+namespace grappler_go {
+
+struct Config {
+  bool enabled = false;
+  std::shared_ptr<Policy> policy;  // null: nothing is decided, only recorded
+  // A policy that is loaded when the first graph worth it comes, for hosts in
+  // which nothing can be loaded earlier (LoadPolicy's spec; empty: none).
+  std::string policy_spec;
+  Machine machine;  // devices empty: those the graph names
+  // The caller has seen that the machine's devices exist in this process.
+  // False: only those that a graph is already placed on are used. TensorFlow
+  // crashes on a device that does not exist.
+  bool devices_exist = true;
+  PlanOptions plan;
+  // Everything this pass does to one graph, the policy included. Past it, the
+  // graph is left alone.
+  int64_t budget_ms = 2000;
+  // Graphs with fewer ops are left alone at once.
+  int32_t min_ops = 16;
+  // Every graph the pass sees is stored here as <fingerprint>.pb; empty: none.
+  std::string record_dir;
+  // Keep the bytes of every graph seen, for TakeCaptured() (capture.h).
+  bool capture = false;
+  // Where decisions are kept, so that the same graph traced again does not pay
+  // for the policy again. SetConfig makes a new one: a new configuration
+  // forgets. Null: nothing is kept.
+  std::shared_ptr<DecisionCache> decisions;
+};
+
+// The process's configuration. Thread safe; readers get a snapshot. Never
+// destroyed: abandoned policies may still run when the process ends.
+std::shared_ptr<const Config> CurrentConfig();
+void SetConfig(Config config);
+
+// GRAPPLER_GO=0 in the environment: nothing can switch this pass on.
+bool KilledByEnvironment();
+// Reads GRAPPLER_GO, GRAPPLER_GO_POLICY, GRAPPLER_GO_DEVICES,
+// GRAPPLER_GO_DECISIONS, GRAPPLER_GO_MEMORY_LIMIT, GRAPPLER_GO_BUDGET_MS,
+// GRAPPLER_GO_MIN_GAIN, GRAPPLER_GO_RECORD. Called once, when the library is
+// loaded by TensorFlow. Errors name the variable and what it should look like.
+// enabled is what GRAPPLER_GO=1 says; the policy is left in policy_spec.
+StatusOr<Config> ConfigFromEnvironment();
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLUGIN_CONFIG_H_

@@ -1,0 +1,123 @@
+#include "cc/plugin/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+namespace grappler_go {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  void TearDown() override {
+    for (const char* name :
+         {"GRAPPLER_GO", "GRAPPLER_GO_POLICY", "GRAPPLER_GO_DEVICES",
+          "GRAPPLER_GO_DECISIONS", "GRAPPLER_GO_MEMORY_LIMIT",
+          "GRAPPLER_GO_BUDGET_MS", "GRAPPLER_GO_MIN_GAIN",
+          "GRAPPLER_GO_RECORD"}) {
+      unsetenv(name);
+    }
+    SetConfig(Config());
+  }
+
+  // The message must name the variable and show its value.
+  void ExpectRefused(const char* name, const char* value) {
+    setenv(name, value, 1);
+    StatusOr<Config> config = ConfigFromEnvironment();
+    ASSERT_FALSE(config.ok()) << name << "=" << value;
+    EXPECT_EQ(config.status().code(), StatusCode::kInvalidArgument);
+    EXPECT_NE(config.status().message().find(std::string(name) + "='" + value),
+              std::string::npos)
+        << config.status().message();
+    unsetenv(name);
+  }
+};
+
+TEST_F(ConfigTest, IsOffWhenTheEnvironmentSaysNothing) {
+  StatusOr<Config> config = ConfigFromEnvironment();
+  ASSERT_TRUE(config.ok());
+  EXPECT_FALSE(config->enabled);
+  EXPECT_FALSE(KilledByEnvironment());
+}
+
+TEST_F(ConfigTest, ReadsEveryVariable) {
+  setenv("GRAPPLER_GO", "1", 1);
+  setenv("GRAPPLER_GO_POLICY", "python:my.module:policy", 1);
+  setenv("GRAPPLER_GO_DEVICES",
+         "/job:localhost/replica:0/task:0/device:CPU:0, "
+         "/job:localhost/replica:0/task:0/device:GPU:1",
+         1);
+  setenv("GRAPPLER_GO_DECISIONS", "fusion,memory", 1);
+  setenv("GRAPPLER_GO_MEMORY_LIMIT", "1.5GiB", 1);
+  setenv("GRAPPLER_GO_BUDGET_MS", "750", 1);
+  setenv("GRAPPLER_GO_MIN_GAIN", "0.1", 1);
+  setenv("GRAPPLER_GO_RECORD", "/some/where", 1);
+  StatusOr<Config> config = ConfigFromEnvironment();
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_TRUE(config->enabled);
+  EXPECT_EQ(config->policy_spec, "python:my.module:policy");
+  ASSERT_EQ(config->machine.devices.size(), 2u);
+  EXPECT_EQ(config->machine.devices[1].type, "GPU");
+  EXPECT_FALSE(config->devices_exist) << "nobody has looked whether they do";
+  EXPECT_FALSE(config->plan.device);
+  EXPECT_TRUE(config->plan.fusion);
+  EXPECT_TRUE(config->plan.memory);
+  EXPECT_EQ(config->plan.memory_limit, int64_t{3} << 29);
+  EXPECT_EQ(config->budget_ms, 750);
+  EXPECT_DOUBLE_EQ(config->plan.min_gain, 0.1);
+  EXPECT_EQ(config->record_dir, "/some/where");
+}
+
+TEST_F(ConfigTest, RefusesWhatItCannotRead) {
+  ExpectRefused("GRAPPLER_GO", "yes");
+  ExpectRefused("GRAPPLER_GO_DECISIONS", "fusion,colour");
+  ExpectRefused("GRAPPLER_GO_MEMORY_LIMIT", "much");
+  ExpectRefused("GRAPPLER_GO_MEMORY_LIMIT", "4 parsecs");
+  ExpectRefused("GRAPPLER_GO_MEMORY_LIMIT", "-1GB");
+  ExpectRefused("GRAPPLER_GO_MEMORY_LIMIT", "nan");
+  ExpectRefused("GRAPPLER_GO_BUDGET_MS", "0");
+  ExpectRefused("GRAPPLER_GO_BUDGET_MS", "10s");
+  ExpectRefused("GRAPPLER_GO_MIN_GAIN", "5%");
+  ExpectRefused("GRAPPLER_GO_MIN_GAIN", "1");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "cpu0");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "/nowhere/machine.json");
+}
+
+TEST_F(ConfigTest, ZeroInTheEnvironmentKills) {
+  setenv("GRAPPLER_GO", "0", 1);
+  EXPECT_TRUE(KilledByEnvironment());
+  StatusOr<Config> config = ConfigFromEnvironment();
+  ASSERT_TRUE(config.ok());
+  EXPECT_FALSE(config->enabled);
+}
+
+TEST_F(ConfigTest, ANewConfigurationForgetsDecisionsAndLeavesSnapshotsAlone) {
+  Config first;
+  first.min_ops = 3;
+  SetConfig(first);
+  const std::shared_ptr<const Config> before = CurrentConfig();
+  before->decisions->Insert("graph", {});
+  Config second = *before;
+  second.min_ops = 4;
+  SetConfig(second);
+  EXPECT_EQ(before->min_ops, 3);
+  EXPECT_EQ(CurrentConfig()->min_ops, 4);
+  EXPECT_NE(before->decisions->Find("graph"), nullptr);
+  EXPECT_EQ(CurrentConfig()->decisions->Find("graph"), nullptr);
+}
+
+TEST(DecisionCache, DropsWhatWasNotUsedForLongest) {
+  DecisionCache cache(/*max_ops=*/250);
+  CachedDecision decision;
+  decision.plan.num_ops = 100;
+  cache.Insert("a", decision);
+  cache.Insert("b", decision);
+  EXPECT_NE(cache.Find("a"), nullptr);
+  cache.Insert("c", decision);
+  EXPECT_NE(cache.Find("a"), nullptr);
+  EXPECT_EQ(cache.Find("b"), nullptr);
+  EXPECT_NE(cache.Find("c"), nullptr);
+}
+
+}  // namespace
+}  // namespace grappler_go

@@ -1,0 +1,353 @@
+#include "cc/plugin/optimize.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <unordered_map>
+#include <utility>
+
+#include "cc/graph/wire.h"
+#include "cc/plugin/capture.h"
+#include "cc/plugin/policy_runner.h"
+#include "cc/rewrite/rewrite.h"
+
+namespace grappler_go {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// As many names as help a user to recognise a graph.
+constexpr size_t kMaxReportedFetches = 8;
+
+std::string Percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f %%", 100 * share);
+  return text;
+}
+
+// Nodes by name: sessions fetch tensors, "y:0", functions nodes.
+std::vector<std::string_view> NodeNames(const std::vector<std::string>& names) {
+  std::vector<std::string_view> nodes;
+  for (const std::string_view name : names) {
+    nodes.push_back(name.substr(0, name.find(':')));
+  }
+  return nodes;
+}
+
+// ".../device:CPU:1" -> "CPU".
+std::string TypeOfDevice(std::string_view name) {
+  const size_t device = name.rfind("device:");
+  if (device == std::string_view::npos) return "CPU";
+  const std::string_view rest = name.substr(device + 7);
+  return std::string(rest.substr(0, rest.find(':')));
+}
+
+// The devices that the graph is already placed on.
+Machine MachineOf(const OpGraph& graph) {
+  Machine machine;
+  machine.name = "local";
+  std::vector<std::string_view> seen;
+  std::string_view last;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const std::string_view name = graph.device(i);
+    if (name.empty() || name.data() == last.data()) continue;
+    last = name;
+    if (std::find(seen.begin(), seen.end(), name) == seen.end()) {
+      seen.push_back(name);
+    }
+  }
+  if (seen.empty())
+    seen.push_back("/job:localhost/replica:0/task:0/device:CPU:0");
+  std::sort(seen.begin(), seen.end());
+  for (const std::string_view name : seen) {
+    Device device;
+    device.name = std::string(name);
+    device.type = TypeOfDevice(name);
+    machine.devices.push_back(std::move(device));
+  }
+  return machine;
+}
+
+// One graph's way through the pass.
+class Optimization {
+ public:
+  Optimization(const OptimizeInput& input, const Config& config,
+               OptimizeResult* result)
+      : input_(input),
+        config_(config),
+        result_(*result),
+        deadline_(Clock::now() + std::chrono::milliseconds(config.budget_ms)) {}
+
+  void Run();
+
+ private:
+  // Each returns false after it has said why the graph is left alone.
+  bool Parse();
+  bool FindDecision();
+  bool AskPolicy(CachedDecision* decision);
+  bool IsWorthIt(const CachedDecision& decision);
+  bool Rewrite();
+
+  void Keep();
+  std::string CacheKey() const;
+  bool InTime(const char* phase);
+  bool LeaveAlone(std::string outcome) {
+    result_.report.outcome = std::move(outcome);
+    return false;
+  }
+  void EndPhase(const char* name, Clock::time_point begin) {
+    result_.report.timing_ms[name] =
+        std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+  }
+
+  const OptimizeInput& input_;
+  const Config& config_;
+  OptimizeResult& result_;
+  const Deadline deadline_;
+  std::shared_ptr<PolicyContext> context_ = std::make_shared<PolicyContext>();
+  const OpGraph& graph() const { return *context_->graph; }
+};
+
+void Optimization::Run() {
+  Report& report = result_.report;
+  report.graph_bytes = static_cast<int64_t>(input_.graphdef.size());
+  report.fetches.assign(input_.fetches.begin(),
+                        input_.fetches.begin() + std::min(input_.fetches.size(),
+                                                          kMaxReportedFetches));
+  if (config_.policy != nullptr) report.policy = config_.policy->name();
+  if (Parse() && FindDecision()) Rewrite();
+}
+
+bool Optimization::InTime(const char* phase) {
+  if (Clock::now() < deadline_) return true;
+  return LeaveAlone("ran past budget_ms in " + std::string(phase));
+}
+
+bool Optimization::Parse() {
+  Report& report = result_.report;
+  const Clock::time_point begin = Clock::now();
+  report.num_nodes = CountNodes(input_.graphdef, config_.min_ops);
+  if (report.num_nodes < config_.min_ops) {
+    return LeaveAlone("smaller than min_ops");
+  }
+  std::string_view bytes = input_.graphdef;
+  if (config_.policy != nullptr && config_.policy->reads_graph()) {
+    context_->graphdef = std::string(bytes);
+    bytes = context_->graphdef;
+  }
+  ParseOptions options;
+  options.fetches = NodeNames(input_.fetches);
+  options.preserve = NodeNames(input_.preserve);
+  StatusOr<OpGraph> parsed = OpGraph::Parse(bytes, options);
+  EndPhase("parse", begin);
+  if (!parsed.ok()) {
+    return LeaveAlone("graph cannot be read: " + parsed.status().message());
+  }
+  context_->graph.emplace(std::move(*parsed));
+  report.num_nodes = graph().num_ops();
+  report.fingerprint = graph().fingerprint();
+  for (int32_t i = 0; i < graph().num_ops(); ++i) {
+    if (graph().has(i, kPlanned)) return LeaveAlone("already optimized");
+  }
+  Keep();
+  return config_.policy != nullptr || LeaveAlone("no policy");
+}
+
+void Optimization::Keep() {
+  if (config_.capture) {
+    AddCaptured(
+        {std::string(input_.graphdef), input_.fetches, input_.preserve});
+  }
+  if (config_.record_dir.empty()) return;
+  const Status recorded =
+      RecordGraph(config_.record_dir, graph().fingerprint(), input_.graphdef,
+                  input_.fetches, input_.preserve, graph().num_ops());
+  if (!recorded.ok()) {
+    result_.report.notes.push_back("not recorded: " + recorded.message());
+  }
+}
+
+// The fingerprint leaves out devices and what must be preserved; a decision
+// depends on both.
+std::string Optimization::CacheKey() const {
+  std::unordered_map<const char*, uint64_t> device_hashes;
+  uint64_t hash = 0;
+  for (int32_t i = 0; i < graph().num_ops(); ++i) {
+    const std::string_view device = graph().device(i);
+    const auto [found, is_new] = device_hashes.try_emplace(device.data(), 0);
+    if (is_new) found->second = HashBytes(device, 0);
+    hash = HashMix(hash, found->second + (graph().has(i, kPreserved) ? 1 : 0));
+  }
+  return graph().fingerprint().ToString() + ":" + std::to_string(hash);
+}
+
+bool Optimization::FindDecision() {
+  std::string key;
+  if (config_.decisions != nullptr) {
+    key = CacheKey();
+    const auto cached = config_.decisions->Find(key);
+    if (cached != nullptr) {
+      result_.plan = cached->plan;
+      result_.why = cached->why;
+      return IsWorthIt(*cached);
+    }
+  }
+  CachedDecision decision;
+  if (!AskPolicy(&decision)) return false;
+  result_.plan = decision.plan;
+  result_.why = decision.why;
+  const bool worth_it = IsWorthIt(decision);
+  // What a policy decided is kept even where it is not applied: not to be asked
+  // again is what the cache is for.
+  if (config_.decisions != nullptr) {
+    config_.decisions->Insert(key, std::move(decision));
+  }
+  return worth_it;
+}
+
+bool Optimization::AskPolicy(CachedDecision* decision) {
+  Clock::time_point begin = Clock::now();
+  context_->machine =
+      config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;
+  context_->features = ComputeFeatures(graph(), context_->machine);
+  EndPhase("features", begin);
+  if (!InTime("features")) return false;
+
+  begin = Clock::now();
+  StatusOr<Decision> answer = RunPolicy(config_.policy, context_, deadline_);
+  EndPhase("policy", begin);
+  if (!answer.ok()) return LeaveAlone(answer.status().message());
+  if (!InTime("policy")) return false;
+
+  begin = Clock::now();
+  if (answer->plan.has_value()) {
+    decision->plan = std::move(*answer->plan);
+    decision->from_logits = false;
+  } else if (answer->logits.has_value()) {
+    const Status valid =
+        ValidateLogits(*answer->logits, graph().num_ops(),
+                       static_cast<int32_t>(context_->machine.devices.size()));
+    if (!valid.ok()) {
+      return LeaveAlone("policy's answer cannot be used: " + valid.message());
+    }
+    StatusOr<Plan> plan = BuildPlan(graph(), context_->machine, *answer->logits,
+                                    config_.plan, &decision->why);
+    if (!plan.ok()) {
+      return LeaveAlone("no plan could be built: " + plan.status().message());
+    }
+    decision->plan = std::move(*plan);
+  } else {
+    return LeaveAlone("policy decided nothing");
+  }
+  if (decision->plan.policy.empty()) {
+    decision->plan.policy = config_.policy->name();
+  }
+  EndPhase("plan", begin);
+  return true;
+}
+
+bool Optimization::IsWorthIt(const CachedDecision& decision) {
+  const Plan& plan = decision.plan;
+  Report& report = result_.report;
+  report.left_out = decision.why.left_out;
+  report.micros_before = plan.micros_before;
+  report.micros_after = plan.micros_after;
+  report.peak_bytes_before = plan.peak_bytes_before;
+  report.peak_bytes_after = plan.peak_bytes_after;
+  if (plan.fingerprint != graph().fingerprint()) {
+    return LeaveAlone("plan is for another graph");
+  }
+  if (plan.empty()) {
+    return LeaveAlone(decision.why.summary.empty()
+                          ? "nothing to do"
+                          : "nothing to do: " + decision.why.summary);
+  }
+  const Status valid = ValidatePlan(plan, graph());
+  if (!valid.ok()) {
+    return LeaveAlone("plan does not fit the graph: " + valid.message());
+  }
+  // Memory is bought with time, and a finished plan was somebody's decision:
+  // neither has to be faster.
+  const bool for_memory = plan.num_recomputed() > 0 || !plan.order.empty();
+  if (decision.from_logits && !for_memory && plan.micros_before > 0) {
+    const double gain = 1 - plan.micros_after / plan.micros_before;
+    if (gain < config_.plan.min_gain) {
+      return LeaveAlone("predicted gain " + Percent(gain) +
+                        " is below min_gain " + Percent(config_.plan.min_gain));
+    }
+  }
+  return InTime("plan");
+}
+
+bool Optimization::Rewrite() {
+  const Plan& plan = result_.plan;
+  Report& report = result_.report;
+  Clock::time_point begin = Clock::now();
+  StatusOr<std::string> rewritten = ApplyPlan(plan, graph());
+  EndPhase("rewrite", begin);
+  if (!rewritten.ok()) {
+    return LeaveAlone(rewritten.status().code() == StatusCode::kAborted
+                          ? "nothing to do"
+                          : "plan cannot be applied: " +
+                                rewritten.status().message());
+  }
+  if (!InTime("rewrite")) return false;
+
+  begin = Clock::now();
+  VerifyOptions options = input_.verify;
+  if (options.devices.empty() && config_.devices_exist) {
+    for (const Device& device : config_.machine.devices) {
+      options.devices.push_back(device.name);
+    }
+  }
+  const Status verified = VerifyRewrite(graph(), *rewritten, options);
+  EndPhase("verify", begin);
+  if (!verified.ok()) {
+    return LeaveAlone("refused by the verifier: " + verified.message());
+  }
+  if (!InTime("verify")) return false;
+
+  report.outcome = "applied";
+  report.applied = result_.applied = true;
+  report.moved = plan.num_moved();
+  report.groups = plan.num_groups();
+  report.grouped_ops = static_cast<int32_t>(
+      std::count_if(plan.fusion_group.begin(), plan.fusion_group.end(),
+                    [](int32_t group) { return group >= 0; }));
+  report.recomputed = plan.num_recomputed();
+  report.ordered = static_cast<int32_t>(plan.order.size());
+  report.nodes_after =
+      CountNodes(*rewritten, std::numeric_limits<int32_t>::max());
+  result_.graphdef = std::move(*rewritten);
+  return true;
+}
+
+}  // namespace
+
+int32_t CountNodes(std::string_view graphdef, int32_t limit) {
+  WireReader reader(graphdef);
+  WireField field;
+  int32_t count = 0;
+  while (count < limit && reader.Next(&field)) {
+    if (field.number == 1 && field.type == WireType::kBytes) ++count;
+  }
+  return count;
+}
+
+OptimizeResult OptimizeGraph(const OptimizeInput& input, const Config& config) {
+  OptimizeResult result;
+  try {
+    Optimization(input, config, &result).Run();
+  } catch (const std::exception& e) {
+    // Memory ran out, most likely.
+    result.applied = result.report.applied = false;
+    result.graphdef.clear();
+    result.report.outcome = std::string("internal error: ") + e.what();
+  }
+  return result;
+}
+
+}  // namespace grappler_go

@@ -1,0 +1,49 @@
+#include "cc/plugin/report.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace grappler_go {
+namespace {
+
+TEST(Reports, AreNumberedAndKeptUpToABound) {
+  ClearReports();
+  for (int i = 0; i < kMaxReports + 5; ++i) AddReport(Report());
+  const std::vector<Report> reports = Reports();
+  ASSERT_EQ(reports.size(), static_cast<size_t>(kMaxReports));
+  EXPECT_EQ(reports.back().id - reports.front().id, kMaxReports - 1);
+  ClearReports();
+  EXPECT_TRUE(Reports().empty());
+}
+
+TEST(Reports, BecomeJsonWhateverBytesTheNamesAreMadeOf) {
+  Report report;
+  report.fetches = {"ok", "\xff\xfe"};
+  report.outcome = "applied";
+  report.applied = true;
+  report.timing_ms["parse"] = 1.5;
+  report.left_out["no XLA kernel"] = 3;
+  const nlohmann::json json = nlohmann::json::parse(ReportsToJson({report}));
+  ASSERT_EQ(json.size(), 1u);
+  EXPECT_EQ(json[0]["outcome"], "applied");
+  EXPECT_EQ(json[0]["fetches"][0], "ok");
+  EXPECT_EQ(json[0]["timing_ms"]["parse"], 1.5);
+  EXPECT_EQ(json[0]["left_out"]["no XLA kernel"], 3);
+}
+
+TEST(Reports, HaveALineForPeople) {
+  Report report;
+  report.num_nodes = 40;
+  report.fetches = {"loss"};
+  report.outcome = "smaller than min_ops";
+  report.notes = {"not recorded: cannot write /x"};
+  const std::string line = ReportLine(report);
+  for (const char* part :
+       {"40 nodes", "loss", "smaller than min_ops", "cannot write /x"}) {
+    EXPECT_NE(line.find(part), std::string::npos) << line;
+  }
+}
+
+}  // namespace
+}  // namespace grappler_go

@@ -1,0 +1,188 @@
+#include "cc/graph/wire.h"
+#include "cc/rewrite/node_def.h"
+#include "cc/rewrite/rewrite.h"
+
+namespace grappler_go {
+namespace {
+
+constexpr uint32_t kGraphNode = 1;  // GraphDef.node
+
+// Calls visit(input) for each input field, in order.
+template <typename Visit>
+void VisitInputs(std::string_view bytes, const Visit& visit) {
+  WireReader reader(bytes);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number == kNodeInput && field.type == WireType::kBytes) {
+      visit(field.bytes);
+    }
+  }
+}
+
+// The node with each input replaced by renamed(index, input).
+template <typename Renamed>
+std::string RenameInputs(std::string_view node, const Renamed& renamed) {
+  std::string out;
+  out.reserve(node.size() + 64);
+  WireReader reader(node);
+  WireField field;
+  int32_t index = 0;
+  while (reader.Next(&field)) {
+    if (field.number == kNodeInput && field.type == WireType::kBytes) {
+      AppendBytesField(kNodeInput, renamed(index++, field.bytes), &out);
+    } else {
+      out.append(field.begin, field.end);
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+GraphEdits::GraphEdits(const OpGraph& graph)
+    : graph_(graph), edits_(graph.num_ops()) {}
+
+GraphEdits::Edit& GraphEdits::Touch(int32_t op) {
+  Edit& edit = edits_[op];
+  if (!edit.edited) ++num_edited_;
+  edit.edited = true;
+  return edit;
+}
+
+template <typename Visit>
+void GraphEdits::VisitPieces(int32_t op, const Visit& visit) const {
+  const Edit& edit = edits_[op];
+  const auto replaced = edit.has_bytes ? replaced_.find(op) : replaced_.end();
+  visit(replaced == replaced_.end() ? graph_.node(op)
+                                    : std::string_view(replaced->second));
+  for (int32_t shared : edit.shared) {
+    if (shared >= 0) visit(std::string_view(shared_[shared]));
+  }
+  if (!edit.has_bytes) return;
+  const auto appended = appended_.find(op);
+  if (appended != appended_.end()) visit(std::string_view(appended->second));
+}
+
+void GraphEdits::Append(int32_t op, std::string_view bytes) {
+  Touch(op).has_bytes = true;
+  appended_[op].append(bytes);
+}
+
+int32_t GraphEdits::Share(std::string bytes) {
+  shared_.push_back(std::move(bytes));
+  return static_cast<int32_t>(shared_.size()) - 1;
+}
+
+void GraphEdits::AppendShared(int32_t op, int32_t shared) {
+  for (int32_t& place : Touch(op).shared) {
+    if (place >= 0) continue;
+    place = shared;
+    return;
+  }
+  Append(op, shared_[shared]);
+}
+
+void GraphEdits::AddControlInput(int32_t op, std::string_view source) {
+  const std::string input = "^" + std::string(source);
+  bool present = false;
+  VisitPieces(op, [&](std::string_view piece) {
+    VisitInputs(piece, [&](std::string_view in) { present |= in == input; });
+  });
+  if (present) return;
+  std::string bytes;
+  AppendBytesField(kNodeInput, input, &bytes);
+  Append(op, bytes);
+}
+
+void GraphEdits::ReplaceInput(int32_t op, int32_t slot,
+                              std::string_view input) {
+  Replace(op, RenameInputs(current(op), [&](int32_t i, std::string_view old) {
+            return i == slot ? input : old;
+          }));
+}
+
+void GraphEdits::Replace(int32_t op, std::string node) {
+  Edit& edit = Touch(op);
+  edit = Edit();
+  edit.edited = edit.has_bytes = true;
+  appended_.erase(op);
+  replaced_[op] = std::move(node);
+}
+
+std::string GraphEdits::current(int32_t op) const {
+  std::string node;
+  VisitPieces(op, [&](std::string_view piece) { node.append(piece); });
+  return node;
+}
+
+void GraphEdits::RedirectAdded(
+    const std::unordered_map<std::string, std::string>& to) {
+  for (std::string& node : added_) {
+    node = RenameInputs(node, [&](int32_t, std::string_view old) {
+      const auto it = to.find(std::string(old));
+      return it == to.end() ? old : std::string_view(it->second);
+    });
+  }
+}
+
+std::string GraphEdits::NewName(std::string_view prefix) {
+  std::string name(prefix);
+  for (int i = 1; graph_.find(name) >= 0 || new_names_.count(name) > 0; ++i) {
+    name = std::string(prefix) + "_" + std::to_string(i);
+  }
+  new_names_.insert(name);
+  return name;
+}
+
+std::string GraphEdits::Write() const {
+  constexpr size_t kFieldHeader = 11;  // tag and length, at most
+  const std::string_view bytes = graph_.graphdef();
+  std::vector<size_t> sizes(graph_.num_ops());  // of the edited nodes
+  size_t size = bytes.size();
+  for (int32_t op = 0; op < graph_.num_ops(); ++op) {
+    if (!edits_[op].edited) continue;
+    sizes[op] = to_all_.size();
+    VisitPieces(op, [&](std::string_view piece) { sizes[op] += piece.size(); });
+    size += sizes[op] + kFieldHeader;
+    size -= graph_.node(op).size();
+  }
+  for (const std::string& node : added_) {
+    size += node.size() + to_all_.size() + kFieldHeader;
+  }
+  std::string out;
+  out.reserve(size);
+
+  const auto write_header = [&out](size_t length) {
+    AppendVarint(
+        uint64_t{kGraphNode} << 3 | static_cast<uint64_t>(WireType::kBytes),
+        &out);
+    AppendVarint(length, &out);
+  };
+  const char* stretch = bytes.data();  // first byte not yet written
+  int32_t file_index = 0;
+  WireReader reader(bytes);
+  WireField field;
+  while (reader.Next(&field)) {
+    if (field.number != kGraphNode || field.type != WireType::kBytes) continue;
+    const int32_t op = graph_.op_at(file_index++);
+    if (edits_[op].edited) {
+      out.append(stretch, field.begin);
+      stretch = field.end;
+      write_header(sizes[op]);
+      VisitPieces(op, [&](std::string_view piece) { out.append(piece); });
+      out.append(to_all_);
+    }
+    if (file_index == graph_.num_ops() && !added_.empty()) {
+      out.append(stretch, field.end);
+      stretch = field.end;
+      for (const std::string& node : added_) {
+        write_header(node.size() + to_all_.size());
+        out.append(node).append(to_all_);
+      }
+    }
+  }
+  out.append(stretch, bytes.data() + bytes.size());
+  return out;
+}
+
+}  // namespace grappler_go

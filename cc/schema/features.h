@@ -1,0 +1,54 @@
+// Features: an OpGraph and a Machine as the arrays that a policy reads.
+//
+// The layout is the policy schema (kSchemaMajor.kSchemaMinor). A new feature is
+// a new name and a new minor version; the meaning of a name never changes
+// within a major version. A model is fed only the arrays that its schema.json
+// lists, so core and models may be of different minor versions.
+#ifndef GRAPPLER_GO_SCHEMA_FEATURES_H_
+#define GRAPPLER_GO_SCHEMA_FEATURES_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cc/cost/machine.h"
+#include "cc/graph/op_graph.h"
+
+namespace grappler_go {
+
+constexpr int kSchemaMajor = 1;
+constexpr int kSchemaMinor = 0;
+
+// Names of the columns of op_features and device_features, in order. A name
+// says what is in the column: "log2_x" is log2(1 + x), "is_", "has_", "in_" and
+// "class_" columns are 0 or 1. Of tensors, the first output's is meant.
+const std::vector<std::string>& OpFeatureNames();
+const std::vector<std::string>& DeviceFeatureNames();
+// The op vocabulary: op_type 0 is "any other op", the rest are the ops of
+// op_def.h, sorted by name.
+const std::vector<std::string>& OpVocabulary();
+
+struct Features {
+  int32_t num_ops = 0;
+  int32_t num_devices = 0;
+  std::vector<int32_t> op_type;      // [num_ops], into OpVocabulary()
+  std::vector<float> op_features;    // [num_ops, |OpFeatureNames()|], row-major
+  std::vector<int32_t> edge_src;     // [num_edges] data edges, by consumer
+  std::vector<int32_t> edge_dst;     // [num_edges]
+  std::vector<float> edge_features;  // [num_edges, 1]: log2(1 + bytes)
+  std::vector<float> device_features;  // [num_devices, |DeviceFeatureNames()|]
+};
+
+// Never fails: what is not known is 0, with a column that says so.
+Features ComputeFeatures(const OpGraph& graph, const Machine& machine);
+
+// What a policy's schema.json is made from: {"schema": "1.0", "inputs": [...],
+// "op_features": [...], "device_features": [...], "vocabulary": [...],
+// "outputs": [...]}. Inputs and outputs are all that there are; a model's own
+// file lists those that it reads and answers with.
+std::string SchemaJson();
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_SCHEMA_FEATURES_H_

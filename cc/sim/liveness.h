@@ -1,0 +1,45 @@
+// Peak memory of one step: which tensors are alive while each op runs.
+//
+// A tensor lives from its producer to its last consumer; one that the caller
+// gets, to the end. Variables, arguments and constants are there before the
+// step and after it, and do not count; nor do views, which keep the tensor they
+// look at alive. An element-wise op writes into an input that dies with it, as
+// TensorFlow's executor lets it. Outputs of unknown size count as nothing.
+#ifndef GRAPPLER_GO_SIM_LIVENESS_H_
+#define GRAPPLER_GO_SIM_LIVENESS_H_
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "cc/graph/op_graph.h"
+
+namespace grappler_go {
+
+// The order in which ops are taken to run: by depth, then number, where
+// `order` (pairs before, after) deepens what has to wait. Without it, that is
+// 0, 1, 2, ... `order` must not close a cycle.
+std::vector<int32_t> ExecutionOrder(
+    const OpGraph& graph,
+    const std::vector<std::pair<int32_t, int32_t>>& order);
+
+struct Liveness {
+  int64_t peak_bytes = 0;
+  int32_t peak_op = -1;         // the op that runs at the peak
+  int64_t unknown_outputs = 0;  // outputs whose size is not known
+};
+
+// `execution_order` is a permutation of the ops. `recompute` is empty or by op:
+// an op with 1 is run again just before the first backward op that reads it
+// (or, directly or not, an op that is run again), and its backward readers no
+// longer hold the first result. Loops count as if they ran once.
+Liveness SimulateLiveness(const OpGraph& graph,
+                          const std::vector<int32_t>& execution_order,
+                          const std::vector<uint8_t>& recompute);
+
+// Bytes that an op allocates for its outputs under the rules above.
+int64_t AllocatedBytes(const OpGraph& graph, int32_t op);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_SIM_LIVENESS_H_

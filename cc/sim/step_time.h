@@ -1,0 +1,39 @@
+// An estimate of one step's time from what each op takes: how far the executor
+// can overlap small ops, and what a compiled group, which runs its ops one
+// after the other, loses by that.
+//
+//   time = max(longest path, work of large ops + work of small ops / cores)
+//
+// An op large enough to be split over all cores runs alone; small ones run side
+// by side where the graph allows. It is Graham's lower bound of a list schedule
+// with these two kinds of op, and costs one pass over the graph.
+#ifndef GRAPPLER_GO_SIM_STEP_TIME_H_
+#define GRAPPLER_GO_SIM_STEP_TIME_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/graph/op_graph.h"
+
+namespace grappler_go {
+
+struct StepTimeInput {
+  // Microseconds of each op; of an op in a group, its share of the group.
+  const std::vector<float>& micros;
+  // -1: on its own. Empty: nothing is grouped. Contracting each group must
+  // leave the graph acyclic.
+  const std::vector<int32_t>& group;
+  // Microseconds that each group costs on top of its ops; by group.
+  const std::vector<float>& group_overhead;
+  int32_t cores = 1;
+};
+
+// An op (or group) at least this long is split over the cores by the kernels
+// themselves: Eigen's and oneDNN's thresholds lie around here.
+constexpr float kParallelOpMicros = 50.0f;
+
+double StepMicros(const OpGraph& graph, const StepTimeInput& input);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_SIM_STEP_TIME_H_

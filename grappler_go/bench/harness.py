@@ -1,0 +1,304 @@
+"""Runs a program in several modes, in separate warm processes, interleaved.
+
+One worker a mode. All are started and warmed one after the other; then, round by
+round, each in turn times a few steps while the others sleep, in an order that is
+reversed every other round. What disturbs the machine for a while thus falls on
+all modes alike, and the ratio of two modes is taken within each round.
+
+    results = harness.compare("transformer-train", rounds=10)
+    results["ours"].speedup, results["ours"].difference
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from grappler_go.bench import worker as worker_lib
+from grappler_go.bench.worker import MODES
+
+
+@dataclasses.dataclass
+class Result:
+    """One mode of one program.
+
+    Attributes:
+      mode: default, jit, auto or ours.
+      error: why there are no numbers; empty when there are.
+      median_ms: of all timed steps.
+      low_ms, high_ms: their 10th and 90th percentile.
+      steps: how many were timed.
+      first_ms: the first step: tracing, graph optimisation and compilation.
+      speedup: median over rounds of (default's median / this mode's median).
+      speedup_low, speedup_high: lowest and highest of the rounds.
+      peak_mb: peak resident memory of the process, compilation included.
+      step_peak_mb: peak while stepping after the first steps.
+      start_mb: resident memory before the first step.
+      difference: largest difference of an output of the first steps from
+        default's, relative to the largest value of that output.
+      reports: what our pass reported (mode ours only).
+    """
+
+    mode: str
+    error: str = ""
+    median_ms: float = 0.0
+    low_ms: float = 0.0
+    high_ms: float = 0.0
+    steps: int = 0
+    first_ms: float = 0.0
+    speedup: float = 0.0
+    speedup_low: float = 0.0
+    speedup_high: float = 0.0
+    peak_mb: float = 0.0
+    step_peak_mb: float = 0.0
+    start_mb: float = 0.0
+    difference: float = 0.0
+    reports: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+class WorkerError(RuntimeError):
+    """A worker died, hung, or its program raised; the message says which."""
+
+
+class WorkerProcess:
+    """The parent's end of one worker."""
+
+    def __init__(self, mode: str, log_path: str) -> None:
+        self.mode = mode
+        self._log_path = log_path
+        request_in, self._request_out = os.pipe()
+        self._answer_in, answer_out = os.pipe()
+        with open(log_path, "wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "grappler_go.bench.worker"),
+                    *(str(request_in), str(answer_out)),
+                ],
+                pass_fds=(request_in, answer_out),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=_with_package_path(worker_lib.environment(mode)),
+            )
+        os.close(request_in)
+        os.close(answer_out)
+        self._buffer = b""
+
+    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
+        """Sends a request and waits for the answer.
+
+        Raises:
+          WorkerError: no answer within timeout_s, the process ended, or its
+            program raised.
+        """
+        try:
+            os.write(self._request_out, (json.dumps(request) + "\n").encode())
+        except BrokenPipeError:
+            raise WorkerError(self._death()) from None
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._answer_in], [], [], left)[0]:
+                raise WorkerError(f"no answer within {timeout_s:.0f} s")
+            chunk = os.read(self._answer_in, 1 << 16)
+            if not chunk:
+                raise WorkerError(self._death())
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        return answer
+
+    def _death(self) -> str:
+        try:
+            code = self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            return "the process closed its pipe and did not end"
+        with open(self._log_path, encoding="utf-8", errors="replace") as log:
+            lines = [line.strip() for line in log if line.strip()]
+        how = f"signal {-code}" if code < 0 else f"exit {code}"
+        return f"the process died ({how})" + (f": {lines[-1][:200]}" if lines else "")
+
+    def close(self) -> None:
+        """Ends the process; kills it if it does not end by itself."""
+        for fd in (self._request_out, self._answer_in):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _with_package_path(environment: dict[str, str]) -> dict[str, str]:
+    """The worker imports this very package, wherever the parent found it."""
+    import grappler_go
+
+    root = os.path.dirname(os.path.dirname(os.path.abspath(grappler_go.__file__)))
+    paths = [root, *environment.get("PYTHONPATH", "").split(os.pathsep)]
+    return {**environment, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+
+
+def compare(
+    program: str,
+    modes: Sequence[str] = MODES,
+    *,
+    rounds: int = 10,
+    round_seconds: float = 0.5,
+    compare_steps: int = 5,
+    batch: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    timeout_s: float = 300.0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, Result]:
+    """Measures a program in each mode.
+
+    Args:
+      program: a built-in name or module:function; see bench.models.build.
+      modes: which; "default" is added, as the others are compared with it.
+      rounds: how often each mode takes its turn.
+      round_seconds: about how long a turn lasts; at least one step.
+      compare_steps: first steps whose outputs are compared, not timed.
+      batch: batch size of a built-in model; 0 for its own.
+      settings: arguments of grappler_go.enable() for the mode ours.
+      timeout_s: how long a worker may take for its first steps or for a turn.
+      progress: told what is being done, in a few words.
+
+    Returns:
+      Mode -> its result, in the order of MODES. A mode that failed has `error`;
+      the others go on.
+
+    Raises:
+      ValueError: an unknown mode.
+    """
+    for mode in modes:
+        if mode not in MODES:
+            raise ValueError(f"no mode {mode!r}; there are {', '.join(MODES)}")
+    results = {mode: Result(mode) for mode in MODES if mode in modes or mode == "default"}
+    workers: dict[str, WorkerProcess] = {}
+    with tempfile.TemporaryDirectory(prefix="grappler-go-bench-") as folder:
+        try:
+            for mode, result in results.items():
+                progress(f"{mode}: first steps")
+                workers[mode] = WorkerProcess(mode, os.path.join(folder, f"{mode}.log"))
+                request = {
+                    "do": "start",
+                    "program": program,
+                    "mode": mode,
+                    "batch": batch,
+                    "settings": dict(settings or {}),
+                    "compare_steps": compare_steps,
+                    "outputs": os.path.join(folder, f"{mode}.npz"),
+                }
+                _attempt(result, functools.partial(_started, workers[mode], request, timeout_s))
+            _take_turns(results, workers, rounds, round_seconds, timeout_s, progress)
+            for mode, result in results.items():
+                if not result.error:
+                    finish = functools.partial(workers[mode].ask, {"do": "finish"}, timeout_s)
+                    _attempt(result, finish)
+                if not result.error and not results["default"].error:
+                    result.difference = largest_difference(
+                        os.path.join(folder, "default.npz"), os.path.join(folder, f"{mode}.npz")
+                    )
+        finally:
+            for process in workers.values():
+                process.close()
+    return results
+
+
+def _started(process: WorkerProcess, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    answer = process.ask(request, timeout_s)
+    # Warm: threads, allocator and clock frequency, not only the graph.
+    process.ask({"do": "time", "steps": 3}, timeout_s)
+    return answer
+
+
+def _attempt(result: Result, ask: Callable[[], dict[str, Any]]) -> None:
+    """Fills the result from an answer, or notes why there is none."""
+    try:
+        answer = ask()
+    except WorkerError as error:
+        result.error = str(error)
+        return
+    for key, value in answer.items():
+        if hasattr(result, key):
+            setattr(result, key, value)
+
+
+def _take_turns(
+    results: Mapping[str, Result],
+    workers: Mapping[str, WorkerProcess],
+    rounds: int,
+    round_seconds: float,
+    timeout_s: float,
+    progress: Callable[[str], None],
+) -> None:
+    """Times the modes in rounds and sums each up."""
+    timed: dict[str, list[list[float]]] = {mode: [] for mode in results}
+    for number in range(rounds):
+        order = [mode for mode, result in results.items() if not result.error]
+        for mode in reversed(order) if number % 2 else order:
+            progress(f"round {number + 1} of {rounds}: {mode}")
+            earlier = timed[mode][-1] if timed[mode] else []
+            steps = 1
+            if earlier:
+                steps = max(1, int(round_seconds * 1e3 / statistics.median(earlier)))
+            try:
+                answer = workers[mode].ask({"do": "time", "steps": steps}, timeout_s)
+                timed[mode].append(answer["ms"])
+            except WorkerError as error:
+                results[mode].error = str(error)
+    for mode, result in results.items():
+        # The first round only finds out how many steps fill a turn.
+        turns = timed[mode][1:] or timed[mode]
+        if result.error or not turns:
+            continue
+        steps_ms = [ms for turn in turns for ms in turn]
+        result.steps = len(steps_ms)
+        result.median_ms = statistics.median(steps_ms)
+        result.low_ms, result.high_ms = (float(q) for q in np.percentile(steps_ms, [10, 90]))
+        if not results["default"].error:
+            base = timed["default"][1:] or timed["default"]
+            ratios = [
+                statistics.median(b) / statistics.median(t)
+                for b, t in zip(base, turns, strict=False)
+            ]
+            result.speedup = statistics.median(ratios)
+            result.speedup_low, result.speedup_high = min(ratios), max(ratios)
+
+
+def largest_difference(expected_path: str, got_path: str) -> float:
+    """Largest difference between two files of outputs, relative to each output's
+    largest value. Infinite when one has an output, a shape or a NaN that the
+    other has not."""
+    with np.load(expected_path) as expected, np.load(got_path) as got:
+        if set(expected.files) != set(got.files):
+            return float("inf")
+        worst = 0.0
+        for name in expected.files:
+            a, b = expected[name], got[name]
+            if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+                return float("inf")
+            if a.size == 0:
+                continue
+            a, b = np.nan_to_num(a).astype(np.float64), np.nan_to_num(b).astype(np.float64)
+            scale = float(np.max(np.abs(a)))
+            worst = max(worst, float(np.max(np.abs(a - b))) / max(scale, 1e-12))
+        return worst

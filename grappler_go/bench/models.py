@@ -1,0 +1,314 @@
+"""Programs to measure, by name.
+
+A program is a step function with its arguments. Weights and inputs are the same
+in every process, so that the outputs of two modes can be compared. Every model
+of keras.applications is there too, as `<name in small letters>-infer` and
+`-train`: resnet50-train, nasnetmobile-infer.
+"""
+
+import dataclasses
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+SEED = 7
+_MAKERS: dict[str, tuple[Callable[[int], "Program"], str]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """What one worker runs.
+
+    Attributes:
+      step: a Python function or a tf.function.
+      args: its arguments, the same at every step.
+    """
+
+    step: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+
+
+class UnknownProgramError(ValueError):
+    """There is no program of that name; the message says what there is."""
+
+
+def model(name: str, about: str) -> Callable[[Callable[[int], Program]], Callable[[int], Program]]:
+    """Registers a maker: called with the batch size (0: its own), returns a Program."""
+
+    def register(maker: Callable[[int], Program]) -> Callable[[int], Program]:
+        _MAKERS[name] = (maker, about)
+        return maker
+
+    return register
+
+
+def names() -> dict[str, str]:
+    """Name -> what it is, those of keras.applications left out."""
+    return {name: about for name, (_, about) in sorted(_MAKERS.items())}
+
+
+def build(spec: str, batch: int = 0) -> Program:
+    """Makes a program.
+
+    Args:
+      spec: a built-in name, or "module:function" for one of yours: called without
+        arguments, it returns a step (a tf.function or a Python function, which is
+        traced), or a pair of a step and its arguments. The module is looked for
+        in the current folder first.
+      batch: batch size of a built-in model; 0 for its own.
+
+    Raises:
+      UnknownProgramError: no such name, module or function.
+    """
+    import tensorflow as tf
+
+    tf.keras.utils.set_random_seed(SEED)
+    if ":" in spec:
+        return _from_user(spec)
+    if spec in _MAKERS:
+        return _MAKERS[spec][0](batch)
+    return _from_applications(spec, batch)
+
+
+def _from_user(spec: str) -> Program:
+    module_name, _, function_name = spec.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        maker = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownProgramError(f"{spec}: {error}") from error
+    made = maker()
+    if isinstance(made, tuple):
+        step, args = made
+        return Program(step, tuple(args))
+    if not callable(made):
+        raise UnknownProgramError(
+            f"{spec} returned {type(made).__name__}; expected a step function"
+        )
+    return Program(made)
+
+
+def _from_applications(spec: str, batch: int) -> Program:
+    import tensorflow as tf
+
+    base, _, kind = spec.rpartition("-")
+    applications = {
+        name.lower(): getattr(tf.keras.applications, name)
+        for name in dir(tf.keras.applications)
+        if name[0].isupper() and callable(getattr(tf.keras.applications, name))
+    }
+    if base not in applications or kind not in ("infer", "train"):
+        raise UnknownProgramError(
+            f"no program {spec!r}: it may be module:function, or one of {', '.join(names())}, "
+            f"or one of {', '.join(sorted(applications))} followed by -infer or -train"
+        )
+    batch = batch or (4 if kind == "infer" else 8)
+    network = applications[base](weights=None, classifier_activation=None)
+    size = network.input_shape[1]
+    images = tf.random.stateless_normal((batch, size, size, 3), seed=(SEED, 1))
+    if kind == "infer":
+        return _inference(network, images)
+    labels = tf.random.stateless_uniform((batch,), (SEED, 2), 0, 1000, tf.int32)
+    return _training(network, images, labels)
+
+
+def _inference(network: Any, inputs: Any) -> Program:
+    return Program(lambda x: network(x, training=False), (inputs,))
+
+
+def _training(network: Any, inputs: Any, labels: Any, learning_rate: float = 1e-3) -> Program:
+    """One step of Adam on cross entropy; returns the loss and the gradients' norm."""
+    import tensorflow as tf
+
+    optimizer = tf.keras.optimizers.Adam(learning_rate)
+    optimizer.build(network.trainable_variables)
+    loss_of = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def step(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(y, network(x, training=True))
+        gradients = tape.gradient(loss, network.trainable_variables)
+        optimizer.apply(gradients, network.trainable_variables)
+        return loss, tf.linalg.global_norm(gradients)
+
+    return Program(step, (inputs, labels))
+
+
+def _tokens(vocabulary: int, *shape: int, salt: int = 1) -> Any:
+    import tensorflow as tf
+
+    return tf.random.stateless_uniform(shape, (SEED, salt), 0, vocabulary, tf.int32)
+
+
+def _transformer(batch: int, layers: int = 4, length: int = 64, width: int = 128) -> Any:
+    import tensorflow as tf
+
+    layer = tf.keras.layers
+    tokens = tf.keras.Input((length,), batch_size=batch, dtype="int32")
+    x = layer.Embedding(2000, width)(tokens)
+    for _ in range(layers):
+        h = layer.MultiHeadAttention(4, width // 4)(x, x)
+        x = layer.LayerNormalization()(x + h)
+        h = layer.Dense(4 * width, activation="gelu")(x)
+        x = layer.LayerNormalization()(x + layer.Dense(width)(h))
+    return tf.keras.Model(tokens, layer.Dense(2000)(x))
+
+
+@model("transformer-train", "Transformer of 4 layers, one training step")
+def _transformer_train(batch: int) -> Program:
+    batch = batch or 8
+    return _training(
+        _transformer(batch), _tokens(2000, batch, 64), _tokens(2000, batch, 64, salt=2)
+    )
+
+
+@model("transformer-infer", "Transformer of 4 layers, inference")
+def _transformer_infer(batch: int) -> Program:
+    batch = batch or 8
+    return _inference(_transformer(batch), _tokens(2000, batch, 64))
+
+
+def _wavenet(batch: int, length: int = 512, channels: int = 64, blocks: int = 10) -> Any:
+    import tensorflow as tf
+
+    layer = tf.keras.layers
+    audio = tf.keras.Input((length, 1), batch_size=batch)
+    x = layer.Conv1D(channels, 2, padding="causal")(audio)
+    skips = []
+    for block in range(blocks):
+        dilation = 2 ** (block % 8)
+        gate = layer.Conv1D(
+            channels, 2, padding="causal", dilation_rate=dilation, activation="sigmoid"
+        )(x)
+        value = layer.Conv1D(
+            channels, 2, padding="causal", dilation_rate=dilation, activation="tanh"
+        )(x)
+        h = layer.Conv1D(channels, 1)(gate * value)
+        skips.append(h)
+        x = x + h
+    x = layer.Conv1D(channels, 1, activation="relu")(layer.Activation("relu")(layer.add(skips)))
+    return tf.keras.Model(audio, layer.Conv1D(256, 1)(x))
+
+
+def _audio(batch: int, length: int = 512) -> Any:
+    import tensorflow as tf
+
+    return tf.random.stateless_normal((batch, length, 1), seed=(SEED, 1))
+
+
+@model("wavenet-train", "dilated causal convolutions with gates, one training step")
+def _wavenet_train(batch: int) -> Program:
+    batch = batch or 4
+    return _training(_wavenet(batch), _audio(batch), _tokens(256, batch, 512, salt=2))
+
+
+@model("wavenet-infer", "dilated causal convolutions with gates, inference")
+def _wavenet_infer(batch: int) -> Program:
+    batch = batch or 4
+    return _inference(_wavenet(batch), _audio(batch))
+
+
+def lstm_step(
+    steps: int, width: int = 256, layers: int = 2, batch: int = 8, train: bool = True
+) -> Program:
+    """An LSTM unrolled in Python, so that its graph grows with the number of steps."""
+    import tensorflow as tf
+
+    def normal(*shape: int, salt: int) -> Any:
+        return tf.random.stateless_normal(shape, seed=(SEED, salt))
+
+    kernels = [
+        tf.Variable(normal(2 * width, 4 * width, salt=i) / (2 * width) ** 0.5)
+        for i in range(layers)
+    ]
+    biases = [tf.Variable(tf.zeros((4 * width,))) for _ in range(layers)]
+    variables = kernels + biases
+
+    def forward(x: Any) -> Any:
+        state = [(tf.zeros((batch, width)), tf.zeros((batch, width))) for _ in range(layers)]
+        for t in range(steps):
+            h = x[:, t]
+            for i in range(layers):
+                cell, hidden = state[i]
+                z = tf.matmul(tf.concat([h, hidden], 1), kernels[i]) + biases[i]
+                gate_in, gate_forget, value, gate_out = tf.split(z, 4, 1)
+                cell = cell * tf.sigmoid(gate_forget + 1.0) + tf.sigmoid(gate_in) * tf.tanh(value)
+                h = tf.tanh(cell) * tf.sigmoid(gate_out)
+                state[i] = (cell, h)
+        return h
+
+    def step(x: Any, y: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(forward(x) - y))
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            variable.assign_sub(0.01 * gradient)
+        return loss
+
+    inputs = normal(batch, steps, width, salt=100)
+    if not train:
+        return Program(forward, (inputs,))
+    return Program(step, (inputs, normal(batch, width, salt=101)))
+
+
+@model("lstm-train", "LSTM of 2 x 256, unrolled 32 times, one training step")
+def _lstm_train(batch: int) -> Program:
+    return lstm_step(32, batch=batch or 8)
+
+
+@model("lstm-infer", "LSTM of 2 x 256, unrolled 32 times, inference")
+def _lstm_infer(batch: int) -> Program:
+    return lstm_step(32, batch=batch or 8, train=False)
+
+
+@model("black-scholes", "prices of a million options")
+def _black_scholes(batch: int) -> Program:
+    import tensorflow as tf
+
+    def between(low: float, high: float, salt: int) -> Any:
+        return tf.random.stateless_uniform((batch or 1_000_000,), (SEED, salt), low, high)
+
+    def cumulative(x: Any) -> Any:
+        return 0.5 * (1.0 + tf.math.erf(x / 2.0**0.5))
+
+    def price(spot: Any, strike: Any, years: Any, volatility: Any) -> Any:
+        deviation = volatility * tf.sqrt(years)
+        d1 = (tf.math.log(spot / strike) + (0.02 + 0.5 * volatility**2) * years) / deviation
+        discounted = strike * tf.exp(-0.02 * years)
+        call = spot * cumulative(d1) - discounted * cumulative(d1 - deviation)
+        return call, call - spot + discounted
+
+    return Program(
+        price, (between(50, 150, 1), between(50, 150, 2), between(0.1, 2, 3), between(0.1, 0.5, 4))
+    )
+
+
+@model("mlp-train", "16 dense layers of 512, one training step")
+def _mlp_train(batch: int) -> Program:
+    import tensorflow as tf
+
+    layer = tf.keras.layers
+    batch = batch or 64
+    x = inputs = tf.keras.Input((512,), batch_size=batch)
+    for _ in range(16):
+        x = layer.Dense(512, activation="gelu")(x)
+    network = tf.keras.Model(inputs, layer.Dense(10)(x))
+    images = tf.random.stateless_normal((batch, 512), seed=(SEED, 1))
+    return _training(network, images, _tokens(10, batch, salt=2))
+
+
+@model("dlrm-train", "embeddings and a small network, one training step")
+def _dlrm_train(batch: int) -> Program:
+    import tensorflow as tf
+
+    layer = tf.keras.layers
+    batch, tables, rows, width = batch or 256, 12, 5000, 32
+    tokens = tf.keras.Input((tables,), batch_size=batch, dtype="int32")
+    columns = [layer.Embedding(rows, width)(tokens[:, i]) for i in range(tables)]
+    x = layer.Concatenate()(columns)
+    for units in (256, 128):
+        x = layer.Dense(units, activation="relu")(x)
+    network = tf.keras.Model(tokens, layer.Dense(2)(x))
+    return _training(network, _tokens(rows, batch, tables), _tokens(2, batch, salt=2))

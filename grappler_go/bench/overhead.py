@@ -1,0 +1,150 @@
+"""What the pass itself costs, beside TensorFlow's own Grappler on the same graph.
+
+The graphs are training steps of an LSTM unrolled in Python, which grow linearly
+with the number of steps: 80,000 nodes are about 500 of them. TensorFlow's own
+passes are timed by running them on the traced graph through
+tensorflow.python.grappler, without our plugin; ours runs on what they leave.
+"""
+
+import dataclasses
+import functools
+import statistics
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from grappler_go.bench import models, worker
+
+if TYPE_CHECKING:
+    from grappler_go.captured import CapturedGraph
+
+PHASES = ("parse", "features", "policy", "plan", "rewrite", "verify")
+_SMALL_STEPS, _LARGE_STEPS = 4, 12
+
+
+@dataclasses.dataclass
+class Overhead:
+    """The cost for one graph.
+
+    Attributes:
+      nodes: nodes of the graph that the pass is given.
+      graph_mb: its size.
+      phases_ms: median milliseconds of each phase.
+      core_ms: all phases but the policy.
+      tensorflow_ms: TensorFlow's own Grappler on the traced graph.
+      extra_mb: peak memory above that before the pass, the result included.
+      outcome: what the pass reported.
+    """
+
+    nodes: int
+    graph_mb: float
+    phases_ms: dict[str, float]
+    core_ms: float
+    tensorflow_ms: float
+    extra_mb: float
+    outcome: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def measure(nodes: int, settings: Mapping[str, Any], repeats: int = 5) -> Overhead:
+    """Builds a graph of about that many nodes and measures.
+
+    Args:
+      nodes: about how many the pass shall be given.
+      settings: arguments of grappler_go.enable().
+      repeats: runs of the pass, of which the median is taken.
+    """
+    import grappler_go
+
+    graph, tensorflow_ms = _optimized_by_tensorflow(_steps_for(nodes))
+    # Measured is what it takes, not where it stops.
+    arguments = {"budget_ms": 60_000, **settings}
+    grappler_go.decide(graph, **arguments)  # the policy warms up
+    worker.reset_peak()
+    before = worker.memory_mb("VmRSS")
+    report = grappler_go.decide(graph, **arguments).report
+    extra_mb = max(0.0, worker.memory_mb("VmHWM") - before)
+    timings: dict[str, list[float]] = {}
+    for _ in range(repeats):
+        for phase, spent in grappler_go.decide(graph, **arguments).report.timing_ms.items():
+            timings.setdefault(phase, []).append(spent)
+    phases = {phase: statistics.median(ms) for phase, ms in timings.items() if ms}
+    return Overhead(
+        nodes=report.num_nodes,
+        graph_mb=len(graph.graphdef) / 1e6,
+        phases_ms=phases,
+        core_ms=sum(ms for phase, ms in phases.items() if phase != "policy"),
+        tensorflow_ms=tensorflow_ms,
+        extra_mb=extra_mb,
+        outcome=report.outcome,
+    )
+
+
+def small_graph_micros(settings: Mapping[str, Any], repeats: int = 2000) -> float:
+    """Median microseconds for a graph too small to matter, the call from Python
+    included."""
+    import tensorflow as tf
+
+    import grappler_go
+    from grappler_go import native
+
+    function = tf.function(lambda x: x * 2.0 + 1.0).get_concrete_function(tf.ones((4,)))
+    graphdef = function.graph.as_graph_def().SerializeToString()
+    fetches = [tensor.op.name for tensor in function.outputs]
+    with grappler_go.scope(**settings):
+        core = native.core()
+        config = core.current_config()
+    spent = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        core.optimize(graphdef, fetches, fetches, config)
+        spent.append((time.perf_counter() - began) * 1e6)
+    return statistics.median(spent)
+
+
+def _steps_for(nodes: int) -> int:
+    """How often to unroll for that many nodes, from two small graphs."""
+    small, large = (_traced_nodes(steps) for steps in (_SMALL_STEPS, _LARGE_STEPS))
+    per_step = (large - small) / (_LARGE_STEPS - _SMALL_STEPS)
+    return max(1, round(_SMALL_STEPS + (nodes - small) / per_step))
+
+
+@functools.cache
+def _traced_nodes(steps: int) -> int:
+    import tensorflow as tf
+
+    graph, _ = _optimized_by_tensorflow(steps)
+    return len(tf.compat.v1.GraphDef.FromString(graph.graphdef).node)
+
+
+def _optimized_by_tensorflow(steps: int) -> "tuple[CapturedGraph, float]":
+    """The graph after TensorFlow's own Grappler, and the milliseconds that took."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    program = models.lstm_step(steps, width=32)
+    function = tf.function(program.step).get_concrete_function(*program.args)
+    # Without the assignments among them most of the graph would be pruned.
+    fetches = [tensor.op.name for tensor in function.outputs]
+    fetches += [op.name for op in function.graph.control_outputs if op.type != "ReadVariableOp"]
+    fetches = list(dict.fromkeys(fetches))
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.graph_def.CopyFrom(function.graph.as_graph_def())
+    for node in meta_graph.graph_def.node:
+        node.device = "/job:localhost/replica:0/task:0/device:CPU:0"
+    meta_graph.collection_def["train_op"].node_list.value.extend(fetches)
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.min_graph_nodes = -1
+    config.graph_options.rewrite_options.meta_optimizer_timeout_ms = 20 * 60 * 1000
+    # The pass registers process-wide; here TensorFlow's own passes are timed.
+    config.graph_options.rewrite_options.use_plugin_optimizers = 2  # OFF
+    began = time.perf_counter()
+    optimized = tf_optimizer.OptimizeGraph(config, meta_graph)
+    spent_ms = (time.perf_counter() - began) * 1e3
+    from grappler_go.captured import CapturedGraph
+
+    return CapturedGraph(optimized.SerializeToString(), tuple(fetches), tuple(fetches)), spent_ms

@@ -1,0 +1,152 @@
+"""One process of a benchmark: builds a program in one mode and times steps when told.
+
+    python -m grappler_go.bench.worker FD_IN FD_OUT
+
+Reads a JSON request a line from one pipe and answers each with a JSON line on the
+other; standard output and error stay the program's own. Requests:
+
+  {"do": "start", "program": ..., "mode": ..., "batch": ..., "settings": {...},
+   "compare_steps": 5, "outputs": "<file>.npz"}
+      builds it and runs the first steps -> first_ms, start_mb
+  {"do": "time", "steps": 10}     -> ms: a list
+  {"do": "finish"}                -> peak_mb, step_peak_mb, reports
+"""
+
+import json
+import os
+import sys
+import time
+from typing import Any
+
+MODES = ("default", "jit", "auto", "ours")
+# What auto-clustering needs in the environment, before TensorFlow is imported.
+_AUTO_FLAGS = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
+
+
+def environment(mode: str) -> dict[str, str]:
+    """The environment that a worker of a mode is started in."""
+    values = {key: v for key, v in os.environ.items() if not key.startswith("GRAPPLER_GO")}
+    # A benchmark says what is on; a library path or switch from outside would blur it.
+    values.pop("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", None)
+    values.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if mode == "auto":
+        values["TF_XLA_FLAGS"] = f"{values.get('TF_XLA_FLAGS', '')} {_AUTO_FLAGS}".strip()
+    return values
+
+
+def memory_mb(field: str) -> float:
+    """VmRSS (now) or VmHWM (the peak) of this process, in MB."""
+    with open("/proc/self/status", encoding="ascii") as status:
+        for line in status:
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024 / 1e6
+    return 0.0
+
+
+def reset_peak() -> None:
+    """Has the kernel count the peak (VmHWM) anew from here."""
+    try:
+        with open("/proc/self/clear_refs", "w", encoding="ascii") as clear:
+            clear.write("5")
+    except OSError:
+        pass  # a kernel that does not let us: the peak then includes compilation
+
+
+class Worker:
+    """The program in its mode; each method answers one kind of request."""
+
+    def __init__(self) -> None:
+        self._step: Any = None
+        self._args: tuple[Any, ...] = ()
+        self._peak_before = 0.0
+
+    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Builds the program, runs its first steps, stores their outputs."""
+        import numpy as np
+        import tensorflow as tf
+
+        from grappler_go.bench import models
+
+        mode = request["mode"]
+        if mode == "ours":
+            import grappler_go
+
+            grappler_go.enable(**request["settings"])
+        program = models.build(request["program"], request.get("batch", 0))
+        self._args = program.args
+        self._step = program.step
+        if mode == "jit":
+            self._step = tf.function(program.step, jit_compile=True)
+        elif not isinstance(program.step, tf.types.experimental.PolymorphicFunction):
+            self._step = tf.function(program.step)
+        start_mb = memory_mb("VmRSS")
+        outputs: dict[str, Any] = {}
+        first_ms = 0.0
+        for number in range(request["compare_steps"]):
+            began = time.perf_counter()
+            values = [_numpy(t) for t in tf.nest.flatten(self._step(*self._args))]
+            if number == 0:
+                first_ms = (time.perf_counter() - began) * 1e3
+            outputs.update({f"{number}.{i}": v for i, v in enumerate(values) if v is not None})
+        np.savez(request["outputs"], **outputs)
+        self._peak_before = memory_mb("VmHWM")
+        reset_peak()
+        return {"first_ms": first_ms, "start_mb": start_mb, "tensorflow": tf.__version__}
+
+    def time(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Milliseconds of each step, from the call to its outputs on the host."""
+        import tensorflow as tf
+
+        spent = []
+        for _ in range(request["steps"]):
+            began = time.perf_counter()
+            for tensor in tf.nest.flatten(self._step(*self._args)):
+                _numpy(tensor)
+            spent.append((time.perf_counter() - began) * 1e3)
+        return {"ms": spent}
+
+    def finish(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Memory, and what our pass reported in this process."""
+        del request
+        step_peak = memory_mb("VmHWM")
+        reports: list[dict[str, Any]] = []
+        if "grappler_go.control" in sys.modules:
+            import grappler_go
+
+            reports = [report.to_dict() for report in grappler_go.reports()]
+        peak = max(step_peak, self._peak_before)
+        return {"peak_mb": peak, "step_peak_mb": step_peak, "reports": reports}
+
+
+def _numpy(value: Any) -> Any:
+    """A tensor's numbers, or None for what has none (None, a variant)."""
+    import numpy as np
+    import tensorflow as tf
+
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        value = value.values
+    if not isinstance(value, tf.Tensor) or value.dtype in (tf.variant, tf.resource, tf.string):
+        return None
+    array = value.numpy()
+    return array if array.dtype.kind in "biufc" else array.astype(np.float32)  # bfloat16
+
+
+def serve(fd_in: int, fd_out: int) -> None:
+    """Answers requests until the pipe is closed."""
+    worker = Worker()
+    handlers = {"start": worker.start, "time": worker.time, "finish": worker.finish}
+    with os.fdopen(fd_in, encoding="utf-8") as requests, os.fdopen(fd_out, "w") as answers:
+        for line in requests:
+            request = json.loads(line)
+            try:
+                answer = handlers[request["do"]](request)
+            # Whatever the user's program raises is this mode's result, not our crash.
+            except Exception as error:
+                text = str(error).strip().splitlines()
+                answer = {"error": f"{type(error).__name__}: {text[0] if text else ''}"}
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""The command line grappler-go: one module a command, listed in main.py."""

@@ -1,0 +1,145 @@
+"""Measures a program under TensorFlow's default, jit, auto-clustering and ours.
+
+Each mode runs in a process of its own with equal weights and inputs; all are
+warmed up, then take turns in rounds. Printed for each: the median of a step and
+its 10th to 90th percentile; the speed-up against the default (median of the
+rounds, and the lowest and highest round); the first step, with compilation; peak
+memory of the process; the largest difference of outputs from the default,
+relative to the largest value of that output.
+
+PROGRAM is a built-in one (--list), <a model of keras.applications>-infer or
+-train, or module:function: called without arguments, it returns a step (a
+tf.function or a Python function) or a pair of a step and its arguments.
+A mode that crashes or hangs gets a row that says so.
+
+`bench overhead` measures the pass itself: what each phase costs on graphs of
+about 1,000, 10,000 and 80,000 nodes, beside TensorFlow's own Grappler.
+
+Examples:
+  grappler-go bench transformer-train
+  grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
+  grappler-go bench train:make_step --rounds=20 --policy=my_policy
+  grappler-go bench overhead --json
+"""
+
+from absl import flags
+
+from grappler_go.bench import harness, models
+from grappler_go.cli import bench_table, common
+
+USAGE = "[flags] PROGRAM... | overhead"
+FLAGS = common.new_flags()
+common.define_settings(FLAGS)
+common.define_json(FLAGS)
+flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
+flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
+flags.DEFINE_float(
+    "round_seconds", 0.5, "About how long a turn lasts; at least a step.", 0.0, flag_values=FLAGS
+)
+flags.DEFINE_integer(
+    "batch", 0, "Batch of a built-in program; 0 for its own.", 0, flag_values=FLAGS
+)
+flags.DEFINE_float(
+    "timeout", 300.0, "Seconds after which a mode is given up.", 1.0, flag_values=FLAGS
+)
+flags.DEFINE_bool("list", False, "List the built-in programs.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
+)
+
+
+def run(args: list[str]) -> int:
+    """Measures; 1 when a mode failed."""
+    if FLAGS.list:
+        return _list()
+    if args == ["overhead"]:
+        return _overhead()
+    if not args:
+        raise common.UsageError("which program? --list shows the built-in ones")
+    for mode in FLAGS.modes:
+        if mode not in harness.MODES:
+            raise common.UsageError(f"no mode {mode!r}; there are {', '.join(harness.MODES)}")
+    told, failed = {}, False
+    for program in args:
+        results = measure(program, _options())
+        failed |= any(result.error for result in results.values())
+        told[program] = {mode: result.to_dict() for mode, result in results.items()}
+        if not FLAGS.json:
+            show(program, results)
+    if FLAGS.json:
+        common.print_json(told)
+    return 1 if failed else 0
+
+
+def _options() -> dict[str, object]:
+    return {
+        "modes": FLAGS.modes,
+        "rounds": FLAGS.rounds,
+        "round_seconds": FLAGS.round_seconds,
+        "batch": FLAGS.batch,
+        "timeout_s": FLAGS.timeout,
+        "settings": common.settings_from(FLAGS, callables=False),
+    }
+
+
+def measure(program: str, options: dict[str, object]) -> dict[str, harness.Result]:
+    """harness.compare with a progress bar."""
+    modes = options.get("modes", harness.MODES)
+    number = len({"default", *modes})  # type: ignore[misc]
+    total = number + number * int(options.get("rounds", 10))  # type: ignore[call-overload]
+    with bench_table.progress_bar(total, program) as bar:
+        task = bar.task_ids[0]
+        return harness.compare(
+            program,
+            progress=lambda text: bar.update(task, advance=1, description=f"{program}: {text}"),
+            **options,  # type: ignore[arg-type]
+        )
+
+
+def show(program: str, results: dict[str, harness.Result]) -> None:
+    """The table, what failed, and what our pass did."""
+    common.OUT.print(bench_table.table_of(program, results))
+    bench_table.print_errors(results)
+    bench_table.print_reports(results)
+    common.OUT.print()
+
+
+def _list() -> int:
+    if FLAGS.json:
+        common.print_json(models.names())
+        return 0
+    for name, about in models.names().items():
+        common.OUT.print(f"{name:20} {about}", markup=False)
+    common.OUT.print("and every model of keras.applications: resnet50-train, nasnetmobile-infer")
+    return 0
+
+
+def _overhead() -> int:
+    from grappler_go.bench import overhead
+
+    sizes = [int(size) for size in FLAGS.nodes]
+    measured = []
+    with bench_table.progress_bar(len(sizes) + 1, "overhead") as bar:
+        task = bar.task_ids[0]
+        for size in sizes:
+            bar.update(task, advance=1, description=f"overhead: about {size:,} nodes")
+            measured.append(overhead.measure(size, common.settings_from(FLAGS)))
+        small_us = overhead.small_graph_micros(common.settings_from(FLAGS))
+    if FLAGS.json:
+        common.print_json(
+            {"graphs": [m.to_dict() for m in measured], "small_graph_micros": small_us}
+        )
+        return 0
+    numbers = tuple(f"{m.nodes:,} nodes" for m in measured)
+    table = common.new_table("milliseconds a graph", "", *numbers, right=numbers)
+    for phase in overhead.PHASES:
+        table.add_row(phase, *(f"{m.phases_ms.get(phase, 0):.3g}" for m in measured))
+    table.add_section()
+    table.add_row("all but the policy", *(f"{m.core_ms:.3g}" for m in measured))
+    table.add_row("TensorFlow's own Grappler", *(f"{m.tensorflow_ms:,.0f}" for m in measured))
+    table.add_row("graph, MB", *(f"{m.graph_mb:.3g}" for m in measured))
+    table.add_row("extra memory, MB", *(f"{m.extra_mb:.3g}" for m in measured))
+    table.add_row("outcome", *(m.outcome for m in measured))
+    common.OUT.print(table)
+    common.OUT.print(f"a graph too small to matter: {small_us:.1f} microseconds")
+    return 0

@@ -1,0 +1,74 @@
+"""Results of the harness as tables; used by bench and demo."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from grappler_go.bench.harness import Result
+from grappler_go.cli import common
+
+TITLES = {
+    "default": "TensorFlow",
+    "jit": "jit_compile=True",
+    "auto": "auto-clustering",
+    "ours": "grappler-go",
+}
+_NUMBERS = ("median ms", "10-90 %", "speed-up", "rounds", "first ms", "peak MB", "difference")
+
+
+def table_of(program: str, results: Mapping[str, Result]) -> Table:
+    """One program: a row for each mode."""
+    table = common.new_table(program, "mode", *_NUMBERS, right=_NUMBERS)
+    for mode, result in results.items():
+        if result.error:
+            table.add_row(TITLES[mode], "failed", *[""] * (len(_NUMBERS) - 1))
+            continue
+        has_base = result.speedup > 0
+        table.add_row(
+            TITLES[mode],
+            f"{result.median_ms:.3g}",
+            f"{result.low_ms:.3g}-{result.high_ms:.3g}",
+            f"{result.speedup:.2f}x" if has_base else "",
+            f"{result.speedup_low:.2f}-{result.speedup_high:.2f}" if has_base else "",
+            f"{result.first_ms:,.0f}",
+            f"{result.peak_mb:,.0f}",
+            f"{result.difference:.1e}" if has_base and mode != "default" else "",
+        )
+    return table
+
+
+def print_errors(results: Mapping[str, Result]) -> None:
+    """Why a mode has no numbers, below its table."""
+    for mode, result in results.items():
+        if result.error:
+            common.OUT.print(f"  {TITLES[mode]} failed: {result.error}", markup=False)
+
+
+def print_reports(results: Mapping[str, Result]) -> None:
+    """What our pass did, for the graphs that it changed or might have."""
+    from grappler_go import Report
+
+    ours = results.get("ours")
+    if ours is None or ours.error:
+        return
+    reports = [Report.from_dict(values) for values in ours.reports]
+    largest = sorted(reports, key=lambda report: -report.num_nodes)
+    for report in [r for r in largest if r.applied] or largest[:1]:
+        common.OUT.print(f"  {report}", markup=False)
+
+
+@contextmanager
+def progress_bar(total: int, label: str) -> Iterator[Progress]:
+    """A progress display on standard error; silent where that is no terminal."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=common.ERR,
+        transient=True,
+    ) as progress:
+        progress.add_task(label, total=total)
+        yield progress

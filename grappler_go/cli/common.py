@@ -1,0 +1,230 @@
+"""What the commands share: settings as flags, tables and JSON, graphs by any name."""
+
+import contextlib
+import importlib
+import json
+import math
+import os
+import pathlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from grappler_go.captured import CapturedGraph
+
+# What is asked for goes to standard output, everything else to standard error.
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+ERR = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class UsageError(Exception):
+    """The arguments make no sense; the message says what is expected."""
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow without the lines it prints to standard error while it is
+    not initialised yet, which no log level keeps back. A failure to import is left
+    to whoever needs TensorFlow next."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as chatter:
+        os.dup2(chatter.fileno(), 2)
+        try:
+            with contextlib.suppress(ImportError):
+                importlib.import_module("tensorflow")
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def complain(message: str) -> None:
+    """One message on standard error."""
+    ERR.print("grappler-go: " + message, markup=False)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception as a user wants to read it."""
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def wants_help(module: ModuleType, arguments: Sequence[str]) -> bool:
+    """Whether --help is among the command's own arguments (and not, say, among
+    those of a script that it runs)."""
+    for argument in arguments:
+        if argument in ("-h", "--help"):
+            return True
+        if argument == "--" or (not argument.startswith("-") and not module.FLAGS.is_gnu_getopt()):
+            return False
+    return False
+
+
+def new_flags(*, options_first: bool = False) -> flags.FlagValues:
+    """Flags of one command. options_first: what follows the first argument that
+    is not a flag belongs to somebody else."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(not options_first)
+    return values
+
+
+def define_json(values: flags.FlagValues) -> None:
+    """--json, which every command that tells something has."""
+    flags.DEFINE_bool("json", False, "Print JSON instead of tables.", flag_values=values)
+
+
+def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
+    """The arguments of grappler_go.enable() as flags."""
+    if policy:
+        flags.DEFINE_string(
+            "policy",
+            "default",
+            "Who decides: 'default', a policy's folder, a plan's file, or module:function.",
+            flag_values=values,
+        )
+    flags.DEFINE_list(
+        "devices",
+        None,
+        "Where ops may be placed: 'all', names such as CPU:0,CPU:1, or a machine's JSON file. "
+        "Without it: the devices that a graph uses already.",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "decisions",
+        ["device", "fusion", "memory"],
+        "Which kinds of decision may be made.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "memory_limit",
+        None,
+        "Peak above which ops are recomputed: 4GB, 512MiB, or a fraction such as 0.5.",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "budget_ms", None, "Milliseconds the pass may spend on a graph.", 1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "min_gain",
+        None,
+        "Predicted gain, as a share of the step, below which a graph is left alone.",
+        0.0,
+        1.0,
+        flag_values=values,
+    )
+
+
+def settings_from(values: flags.FlagValues, *, callables: bool = True) -> dict[str, Any]:
+    """The settings flags as arguments of grappler_go.enable().
+
+    Args:
+      values: the parsed flags.
+      callables: turn a policy module:function into the function; False leaves the
+        text, for a process that is told by text.
+    """
+    found: dict[str, Any] = {"decisions": tuple(values.decisions)}
+    if "policy" in values:
+        is_callable = ":" in values.policy and not pathlib.Path(values.policy).exists()
+        found["policy"] = (
+            load_function(values.policy) if is_callable and callables else values.policy
+        )
+    if values.devices:
+        one = values.devices[0] if len(values.devices) == 1 else None
+        is_file = one is not None and (one == "all" or one.endswith(".json"))
+        found["devices"] = one if is_file else list(values.devices)
+    if values.memory_limit is not None:
+        limit = values.memory_limit
+        is_fraction = limit.startswith(("0.", "."))
+        found["memory_limit"] = float(limit) if is_fraction else limit
+    for key in ("budget_ms", "min_gain"):
+        if values[key].value is not None:
+            found[key] = values[key].value
+    return found
+
+
+def load_function(spec: str) -> Any:
+    """module:function, the current folder first."""
+    module, _, function = spec.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{spec}: {error}") from error
+
+
+def print_json(value: Any) -> None:
+    """JSON on standard output. What has no place in JSON (NaN, infinity) is null."""
+    print(json.dumps(_plain(value), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def new_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
+    """A table with a title on the left; the columns named in `right` hold numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=None)
+    for column in columns:
+        is_right = column in right
+        table.add_column(
+            column,
+            justify="right" if is_right else "left",
+            no_wrap=is_right,
+            header_style="underline",
+        )
+    return table
+
+
+def graphs_of(target: str, signature: str = "serving_default") -> "list[CapturedGraph]":
+    """The graphs behind what a user may name, the largest first.
+
+    Args:
+      target: a GraphDef file that record or CapturedGraph.save wrote (.pb), a folder
+        of those, a SavedModel, a built-in program, or module:function.
+      signature: of a SavedModel.
+
+    Raises:
+      ValueError: nothing of these.
+    """
+    from grappler_go import captured
+    from grappler_go.bench import models
+
+    path = pathlib.Path(target)
+    if path.is_file():
+        return [captured.CapturedGraph.load(path)]
+    if (path / "saved_model.pb").is_file():
+        return [_signature_graph(path, signature)]
+    if path.is_dir():
+        graphs = captured.load_captured(path)
+        if not graphs:
+            raise ValueError(f"{target} has neither a SavedModel nor a recorded graph (.pb) in it")
+        return sorted(graphs, key=lambda graph: len(graph.graphdef), reverse=True)
+    program = models.build(target)
+    graphs = captured.capture(program.step, *program.args)
+    if not graphs:
+        raise ValueError(f"{target}: no graph reached the pass")
+    return graphs
+
+
+def _signature_graph(path: pathlib.Path, signature: str) -> "CapturedGraph":
+    from grappler_go import native, saved_model
+
+    root = native.tensorflow().saved_model.load(str(path))
+    if signature not in root.signatures:
+        known = ", ".join(sorted(root.signatures))
+        raise ValueError(f"{path} has no signature {signature!r}; it has {known}")
+    function = root.signatures[signature]
+    return saved_model._graph_of(function, saved_model._example_inputs(function, None))

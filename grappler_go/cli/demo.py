@@ -1,0 +1,72 @@
+"""Runs three real models four ways and prints them side by side.
+
+A Transformer's training step, MobileNetV2's training step and Inception-v3's
+inference, each under TensorFlow's default, jit_compile=True, auto-clustering and
+grappler-go. The exit status is 1 when outputs of ours differ from the default's
+by more than 1e-4 relative, or when ours is more than 5 % slower.
+
+Examples:
+  grappler-go demo
+  grappler-go demo --json > demo.json
+"""
+
+from absl import flags
+
+from grappler_go.bench.harness import Result
+from grappler_go.cli import bench, common
+
+USAGE = "[flags]"
+FLAGS = common.new_flags()
+common.define_json(FLAGS)
+flags.DEFINE_integer("rounds", 12, "Turns of each mode.", 2, flag_values=FLAGS)
+flags.DEFINE_string("policy", "default", "Who decides.", flag_values=FLAGS)
+
+# One step: a second starts from weights that Adam has moved, and Adam turns a
+# difference in the last digit of a gradient near zero into one of the learning
+# rate. The first step's loss and gradients say whether the graph is the same.
+COMPARE_STEPS = 1
+PROGRAMS = ("transformer-train", "mobilenetv2-train", "inceptionv3-infer")
+MAX_DIFFERENCE = 1e-4
+MIN_SPEEDUP = 0.95
+
+
+def run(args: list[str]) -> int:
+    """Runs it; 1 when something is not as it should be."""
+    if args:
+        raise common.UsageError("demo takes no arguments; to measure a program of yours: bench")
+    told, problems = {}, []
+    for program in PROGRAMS:
+        results = bench.measure(
+            program,
+            {
+                "rounds": FLAGS.rounds,
+                "compare_steps": COMPARE_STEPS,
+                "settings": {"policy": FLAGS.policy},
+            },
+        )
+        told[program] = {mode: result.to_dict() for mode, result in results.items()}
+        problems += [f"{program}: {problem}" for problem in problems_of(results)]
+        if not FLAGS.json:
+            bench.show(program, results)
+    if FLAGS.json:
+        common.print_json({"programs": told, "problems": problems})
+    else:
+        for problem in problems:
+            common.OUT.print(problem, style="red", markup=False)
+        if not problems:
+            common.OUT.print("same outputs, none slower", style="green")
+    return 1 if problems else 0
+
+
+def problems_of(results: dict[str, Result]) -> list[str]:
+    """What is wrong with ours, in words; empty when nothing is. That jit or
+    auto-clustering fails is theirs."""
+    for mode in ("default", "ours"):
+        if results[mode].error:
+            return [f"{mode} failed: {results[mode].error}"]
+    ours, found = results["ours"], []
+    if not ours.difference <= MAX_DIFFERENCE:
+        found.append(f"outputs differ by {ours.difference:.1e}, allowed are {MAX_DIFFERENCE:.0e}")
+    if ours.speedup < MIN_SPEEDUP:
+        found.append(f"slower than the default: {ours.speedup:.2f}x, at least {MIN_SPEEDUP} wanted")
+    return found

@@ -1,0 +1,75 @@
+"""Runs a Python script unchanged with the pass on.
+
+The script sees its own arguments; the exit status is the script's. Flags of
+grappler-go come before the script. GRAPPLER_GO=0 in the environment wins: the
+script then runs as TensorFlow alone would run it.
+
+Examples:
+  grappler-go run train.py --epochs=3
+  grappler-go run --decisions=fusion --min_gain=0.1 --reports train.py
+  grappler-go run --record=graphs train.py      # stores each graph for training
+"""
+
+import pathlib
+import traceback
+from typing import Any
+
+from absl import flags
+
+import grappler_go
+from grappler_go.cli import common
+
+USAGE = "[flags] SCRIPT [the script's arguments]"
+FLAGS = common.new_flags(options_first=True)
+common.define_settings(FLAGS)
+flags.DEFINE_string("record", None, "A folder to store each graph in.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "reports", False, "At the end, a line for each graph on standard error.", flag_values=FLAGS
+)
+
+
+def run(args: list[str]) -> int:
+    """Runs the script in this process."""
+    settings = common.settings_from(FLAGS)
+    if FLAGS.record:
+        settings["record"] = FLAGS.record
+    try:
+        return run_script(args, settings)
+    finally:
+        if FLAGS.reports:
+            for report in grappler_go.reports():
+                common.ERR.print(str(report), markup=False)
+
+
+def run_script(args: list[str], settings: dict[str, Any]) -> int:
+    """Runs a script with settings, and shows what it raises as Python would.
+
+    Args:
+      args: the script and its arguments.
+      settings: of grappler_go.enable().
+
+    Returns:
+      The script's exit status.
+
+    Raises:
+      UsageError, FileNotFoundError: there is no script.
+      What enable() raises.
+    """
+    if not args:
+        raise common.UsageError("which script?")
+    if not pathlib.Path(args[0]).exists():
+        raise FileNotFoundError(f"no such script: {args[0]}")
+    common.import_tensorflow()
+    # First by itself, so that a wrong setting is our error and not the script's.
+    grappler_go.enable(**settings)
+    try:
+        grappler_go.run_script(args[0], args[1:], **settings)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return end.code or 0
+        common.ERR.print(str(end.code), markup=False)
+        return 1
+    except Exception as error:  # the script's own
+        traceback.print_exception(error)
+        return 1
+    return 0

@@ -1,0 +1,212 @@
+"""What the arguments of enable() mean: checked, and in the native core's terms."""
+
+import collections
+import os
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from grappler_go import devices as devices_lib
+from grappler_go import native
+
+if TYPE_CHECKING:
+    from grappler_go._core import Machine, Plan, Policy
+
+# What a policy may be given as, and devices.
+PolicyLike: TypeAlias = (
+    "str | os.PathLike[str] | Callable[..., Any] | Policy | Plan | Sequence[Plan] | None"
+)
+DevicesLike: TypeAlias = "str | os.PathLike[str] | Sequence[str] | Machine | None"
+
+DECISIONS = ("device", "fusion", "memory")
+
+# Native settings that enable(advanced=...) may set.
+ADVANCED = (
+    "min_ops",
+    "min_group_ops",
+    "group_launch_micros",
+    "group_tensor_micros",
+    "group_output_micros_per_mb",
+    "fuse_unknown_shapes",
+)
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+
+
+def parse_memory_limit(value: int | float | str | None) -> int:
+    """Bytes that the predicted peak should not pass; 0 for no limit.
+
+    Args:
+      value: None (no limit), bytes as an int, a fraction of the physical memory
+        as a float between 0 and 1, or text such as "4GB" or "512 MiB".
+
+    Raises:
+      ValueError: none of these.
+    """
+    if value is None:
+        return 0
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+        if match and match[2].upper() in _UNITS and float(match[1]) > 0:
+            return int(float(match[1]) * _UNITS[match[2].upper()])
+    elif isinstance(value, float) and 0 < value < 1:
+        return int(value * devices_lib.physical_memory_bytes())
+    elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise ValueError(
+        f"memory_limit={value!r}: expected bytes (an int above 0), a fraction of the "
+        'physical memory (a float between 0 and 1), or text such as "4GB" or "512MiB"'
+    )
+
+
+def parse_decisions(value: Sequence[str]) -> dict[str, bool]:
+    """{"device": ..., "fusion": ..., "memory": ...}.
+
+    Raises:
+      ValueError: another kind of decision is named.
+    """
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if name not in DECISIONS:
+            raise ValueError(f"decisions={value!r}: {name!r} is none of {', '.join(DECISIONS)}")
+    return {name: name in names for name in DECISIONS}
+
+
+def parse_policy(value: PolicyLike) -> "Policy | None":
+    """The policy object behind what a user may give.
+
+    Raises:
+      TypeError: not something that a policy can be made from.
+      ValueError: a folder or file that is not a policy; the message says why.
+    """
+    core = native.core()
+    if value is None or isinstance(value, core.Policy):
+        return value
+    if isinstance(value, core.Plan):
+        return _policy_of_plans([value])
+    if isinstance(value, list | tuple) and all(isinstance(v, core.Plan) for v in value):
+        return _policy_of_plans(value)
+    if isinstance(value, str | os.PathLike):
+        spec = os.fspath(value)
+        return _load_policy(str(native.default_policy_path()) if spec == "default" else spec)
+    if callable(value):
+        return core.PythonPolicy(value, _name_of(value))
+    raise TypeError(
+        f"policy={value!r}: expected a path, a callable, a Policy, a Plan, a list of plans, or None"
+    )
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return f"python:{module}:{name}"
+
+
+def _policy_of_plans(plans: Sequence["Plan"]) -> "Policy":
+    """Answers each plan's graph with that plan and decides nothing for others."""
+    by_fingerprint = {plan.fingerprint: plan for plan in plans}
+
+    def saved_plans(policy_input: Any) -> "Plan | None":
+        return by_fingerprint.get(policy_input.graph.fingerprint)
+
+    makers = sorted({plan.policy for plan in plans if plan.policy})
+    return native.core().PythonPolicy(saved_plans, "plan:" + (",".join(makers) or "hand"))
+
+
+# A SavedModel takes a while to load and stays warm; scopes come and go.
+_loaded: collections.OrderedDict[tuple[Any, ...], "Policy"] = collections.OrderedDict()
+_MAX_LOADED = 8
+
+
+def _load_policy(spec: str) -> "Policy":
+    key = (spec, _stamp(spec))
+    if key not in _loaded:
+        _loaded[key] = native.core().load_policy(spec)
+        while len(_loaded) > _MAX_LOADED:
+            _loaded.popitem(last=False)
+    _loaded.move_to_end(key)
+    return _loaded[key]
+
+
+def _stamp(spec: str) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a file of the policy does; empty for what is not on disk."""
+    path = pathlib.Path(spec)
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    stats = [(str(file), file.stat()) for file in files if file.is_file()]
+    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
+
+
+def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | None":
+    """The machine behind what a user may give.
+
+    Raises:
+      OSError: a file that cannot be read.
+      ValueError: a malformed machine, or, with must_exist, a device that
+        TensorFlow does not have.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) and value == "all":
+        return devices_lib.local_machine()
+    if isinstance(value, native.core().Machine):
+        machine = value
+    elif isinstance(value, str | os.PathLike):
+        machine = devices_lib.load_machine(value)
+    else:
+        machine = devices_lib.machine_of(list(cast("Sequence[str]", value)))
+    if must_exist:
+        devices_lib.check_devices_exist(machine)
+    return machine
+
+
+def native_config(
+    *,
+    policy: PolicyLike,
+    devices: DevicesLike,
+    decisions: Sequence[str],
+    memory_limit: int | float | str | None,
+    budget_ms: int | None,
+    min_gain: float | None,
+    record: str | os.PathLike[str] | None,
+    advanced: Mapping[str, Any] | None,
+    devices_must_exist: bool = True,
+) -> dict[str, Any]:
+    """The arguments of enable() as what `_core.set_config` takes.
+
+    What is None keeps the native default.
+    """
+    config: dict[str, Any] = {"enabled": True, "capture": False}
+    config.update(parse_decisions(decisions))
+    config["memory_limit"] = parse_memory_limit(memory_limit)
+    if budget_ms is not None:
+        if budget_ms <= 0:
+            raise ValueError(f"budget_ms={budget_ms!r}: expected milliseconds above 0")
+        config["budget_ms"] = int(budget_ms)
+    if min_gain is not None:
+        if not 0 <= min_gain < 1:
+            raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
+        config["min_gain"] = float(min_gain)
+    for key, setting in (advanced or {}).items():
+        if key not in ADVANCED:
+            raise TypeError(f"advanced={{{key!r}: ...}}: known are {', '.join(ADVANCED)}")
+        config[key] = setting
+    config["record_dir"] = ""
+    if record is not None:
+        folder = pathlib.Path(record).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        config["record_dir"] = str(folder)
+    config["machine"] = parse_devices(devices, devices_must_exist)
+    config["policy"] = parse_policy(policy)
+    return config

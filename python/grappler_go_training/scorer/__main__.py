@@ -1,0 +1,121 @@
+"""Measures op costs on this machine and makes the scorer policy from them.
+
+Examples:
+  # Time every op case (about 10 minutes; a stopped run goes on where it was).
+  python -m grappler_go_training.scorer measure --samples=samples.jsonl
+  # Fit, print the errors, write the policy folder.
+  python -m grappler_go_training.scorer export --samples=samples.jsonl \
+      --out=my_policy
+  # What a compiled group costs beside its ops (grappler_go.enable takes them).
+  python -m grappler_go_training.scorer launch
+  # Use it.
+  python -c 'import grappler_go; grappler_go.enable(policy="my_policy")'
+"""
+
+import dataclasses
+import os
+import platform
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# pylint: disable=g-import-not-at-top,wrong-import-position
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+from rich import console as rich_console
+from rich import progress, table
+
+from grappler_go_training.scorer import (
+    export,
+    fit,
+    launch,
+    measure,
+    op_cases,
+)
+
+_SAMPLES = flags.DEFINE_string("samples", "samples.jsonl", "Where the timings are kept.")
+_OUT = flags.DEFINE_string("out", "scorer_policy", "Policy folder to write.")
+_ONLY = flags.DEFINE_string("only", "", "Measure only op types whose name contains this.")
+
+
+def main(argv: list[str]) -> int:
+    commands = {"measure": _measure, "launch": _launch, "export": _export}
+    if len(argv) != 2 or argv[1] not in commands:
+        print(__doc__)
+        return 2
+    return commands[argv[1]]()
+
+
+def _measure() -> int:
+    # Grappler would fold, merge or reorder the copies that are to be timed.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    tf.get_logger().setLevel("ERROR")
+    cases = [c for c in op_cases.all_cases() if _ONLY.value in c.op]
+    measure.labels(cases)
+    with progress.Progress(
+        progress.TextColumn("{task.description:40.40}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+    ) as bar:
+        task = bar.add_task("", total=len(cases))
+        measure.measure_cases(
+            cases,
+            _SAMPLES.value,
+            lambda done, _, label: bar.update(task, completed=done, description=label),
+        )
+    return 0
+
+
+def _launch() -> int:
+    costs = launch.measure_launch(lambda done, total: print(f"{done} of {total}", flush=True))
+    for name, value in dataclasses.asdict(costs).items():
+        print(f"{name} = {value:.1f}")
+    return 0
+
+
+def _export() -> int:
+    known = {s.label: s for s in measure.read_samples(_SAMPLES.value)}
+    cases = [c for c in op_cases.all_cases() if c.label in known]
+    if not cases:
+        print(f"no timings in {_SAMPLES.value}: run `measure` first")
+        return 1
+    samples = [known[c.label] for c in cases]
+    model = fit.fit(cases, samples)
+    errors = fit.relative_errors(model, cases, samples)
+    _print_errors(cases, errors)
+    card = {
+        "what": "non-negative linear cost per op type, executor and XLA cluster",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "tensorflow": tf.__version__,
+        "timed_cases": len(cases),
+        "median_relative_error": {
+            "op_micros": round(float(np.median(errors[:, 0])), 3),
+            "fused_micros": round(float(np.median(errors[:, 1])), 3),
+        },
+        "commands": [
+            "python -m grappler_go_training.scorer measure"
+            f" --samples={os.path.basename(_SAMPLES.value)}",
+            "python -m grappler_go_training.scorer export"
+            f" --samples={os.path.basename(_SAMPLES.value)} --out=DIR",
+        ],
+    }
+    export.export_policy(model, card, _OUT.value)
+    print(f"wrote {_OUT.value}")
+    return 0
+
+
+def _print_errors(cases, errors: np.ndarray) -> None:
+    rows = table.Table(title="median relative error of the fit")
+    for column in ("op", "cases", "executor", "cluster"):
+        rows.add_column(column, justify="left" if column == "op" else "right")
+    ops = [c.op for c in cases]
+    for op in sorted(set(ops)):
+        own = errors[[o == op for o in ops]]
+        rows.add_row(op, str(len(own)), *(f"{x:.2f}" for x in np.median(own, axis=0)))
+    rows.add_row("all", str(len(ops)), *(f"{x:.2f}" for x in np.median(errors, axis=0)))
+    rich_console.Console().print(rows)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,151 @@
+"""Fits what an op costs to the timings of `measure`.
+
+The model of one op type is linear and non-negative in four terms,
+
+    micros = a + b * flops + c * bytes + d * max(0, bytes - cache)
+
+once for the executor and once inside a cluster: dispatch, arithmetic, memory
+traffic, and what traffic costs more once it leaves the last-level cache. Few
+enough to fit from a handful of sizes, and monotone in size, so that it cannot
+do anything surprising on shapes that were never timed. Op types without
+timings take the pooled model of their class (OpClass in cc/graph/op_def.h).
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from grappler_go import _core
+from grappler_go_training.scorer import measure, op_cases
+
+CACHE_BYTES = 8e6
+NUM_TERMS = 4
+# An op type needs this many timings for a model of its own.
+_MIN_SAMPLES = 3
+# Errors are relative, but not to less than this many microseconds.
+_FLOOR_MICROS = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What one timed op does, as the core counts it.
+
+    Attributes:
+      op_class: name of its OpClass.
+      flops: floating-point operations, a multiply-add counting as two.
+      bytes_moved: bytes read and written.
+    """
+
+    op_class: str
+    flops: float
+    bytes_moved: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CostModel:
+    """Coefficients, [op_micros | fused_micros] x NUM_TERMS each.
+
+    Attributes:
+      by_op: op type -> [2, NUM_TERMS].
+      by_class: OpClass name -> [2, NUM_TERMS].
+    """
+
+    by_op: Mapping[str, np.ndarray]
+    by_class: Mapping[str, np.ndarray]
+
+    def predict(self, op: str, work: Work) -> np.ndarray:
+        """[2]: microseconds under the executor and inside a cluster."""
+        table = self.by_op.get(op)
+        if table is None:
+            table = self.by_class.get(work.op_class)
+        if table is None:
+            return np.zeros(2)
+        return table @ terms(work.flops, work.bytes_moved)
+
+
+def terms(flops: float, bytes_moved: float) -> np.ndarray:
+    """The four terms, [NUM_TERMS], in units that keep coefficients near one."""
+    return np.array(
+        [
+            1.0,
+            flops / 1e6,
+            bytes_moved / 1e6,
+            max(0.0, bytes_moved - CACHE_BYTES) / 1e6,
+        ]
+    )
+
+
+def work_of(case: op_cases.OpCase) -> Work:
+    """Asks the core what `case` does.
+
+    Raises:
+      ValueError: the case does not contain its op type, or the core does not
+        know its shapes.
+    """
+    specs = [tf.TensorSpec(s, tf.float32) for s in case.shapes]
+    function = tf.function(case.build, autograph=False)
+    graph_def = function.get_concrete_function(*specs).graph.as_graph_def()
+    graph = _core.OpGraph(graph_def.SerializeToString())
+    try:
+        i = graph.ops.index(case.op)
+    except ValueError:
+        raise ValueError(f"case {case.label!r} contains no {case.op}: {graph.ops}") from None
+    moved = float(graph.bytes_moved[i])
+    if moved <= 0 and case.op not in ("Reshape", "Identity"):
+        raise ValueError(f"case {case.label!r}: the core knows no cost for it")
+    return Work(graph.op_classes[i], float(graph.flops[i]), moved)
+
+
+def fit(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> CostModel:
+    """Fits one model per op type and one per class.
+
+    Args:
+      cases: what was timed.
+      samples: the timings, in the order of `cases`.
+
+    Returns:
+      The coefficients.
+    """
+    rows = [
+        (case.op, work_of(case), (s.tf_micros, s.xla_micros))
+        for case, s in zip(cases, samples, strict=True)
+    ]
+    by_op = {}
+    for op in sorted({r[0] for r in rows}):
+        own = [r for r in rows if r[0] == op]
+        if len(own) >= _MIN_SAMPLES:
+            by_op[op] = _solve(own)
+    by_class = {
+        c: _solve([r for r in rows if r[1].op_class == c])
+        for c in sorted({r[1].op_class for r in rows})
+    }
+    return CostModel(by_op, by_class)
+
+
+def relative_errors(
+    model: CostModel,
+    cases: Sequence[op_cases.OpCase],
+    samples: Sequence[measure.Sample],
+) -> np.ndarray:
+    """|predicted - timed| / timed, [number of cases, 2]."""
+    errors = []
+    for case, s in zip(cases, samples, strict=True):
+        timed = np.array([s.tf_micros, s.xla_micros])
+        predicted = model.predict(case.op, work_of(case))
+        errors.append(np.abs(predicted - timed) / np.maximum(timed, _FLOOR_MICROS))
+    return np.array(errors)
+
+
+def _solve(rows) -> np.ndarray:
+    """Non-negative least squares on relative errors, [2, NUM_TERMS]."""
+    design = np.array([terms(w.flops, w.bytes_moved) for _, w, _ in rows])
+    timed = np.array([t for _, _, t in rows])
+    result = []
+    for column in timed.T:
+        weight = 1.0 / np.maximum(column, _FLOOR_MICROS)
+        coefficients, _ = scipy.optimize.nnls(design * weight[:, None], column * weight)
+        result.append(coefficients)
+    return np.array(result)

@@ -1,0 +1,157 @@
+"""Times ops as TensorFlow's executor runs them and as XLA compiles them.
+
+The time of one op is the slope between a function with a few copies of it and a
+function with many, so that calling the function, starting the executor and
+launching the compiled cluster cancel out. Element-wise copies form a chain, as
+they do in real graphs: under XLA the slope is then what one more op costs
+inside a fused loop. Other copies are independent but ordered by control edges,
+so that the executor does not overlap them.
+
+Each figure is the minimum over interleaved rounds: on a shared machine, noise
+only ever adds.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import tensorflow as tf
+
+from grappler_go_training.scorer import op_cases
+
+_FEW, _MANY = 2, 10
+# Ops this small take about as long as their dispatch: more copies, less noise.
+_SMALL_ELEMENTS, _MANY_SMALL = 5000, 100
+_ROUNDS = 7
+_SECONDS_PER_READING = 0.004
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One timed case.
+
+    Attributes:
+      label: `OpCase.label`, the key of the sample.
+      op: the op type.
+      tf_micros: microseconds of the op under TensorFlow's executor.
+      xla_micros: microseconds of the op inside an XLA cluster.
+    """
+
+    label: str
+    op: str
+    tf_micros: float
+    xla_micros: float
+
+
+def measure_cases(
+    cases: Sequence[op_cases.OpCase],
+    out_path: str,
+    on_progress: Callable[[int, int, str], None] = lambda *_: None,
+) -> list[Sample]:
+    """Times `cases`, appending one JSON line each to `out_path`.
+
+    Cases that `out_path` already holds are not timed again, so a stopped run goes
+    on where it was.
+
+    Args:
+      cases: what to time.
+      out_path: a .jsonl file, made if missing.
+      on_progress: called with (cases done, cases in all, label).
+
+    Returns:
+      All samples of `out_path` that belong to `cases`, in the order of `cases`.
+    """
+    done = {s.label: s for s in read_samples(out_path)}
+    with open(out_path, "a", encoding="utf-8") as out:
+        for i, case in enumerate(cases):
+            on_progress(i, len(cases), case.label)
+            if case.label in done:
+                continue
+            sample = measure_case(case)
+            done[case.label] = sample
+            out.write(json.dumps(dataclasses.asdict(sample)) + "\n")
+            out.flush()
+    on_progress(len(cases), len(cases), "")
+    return [done[c.label] for c in cases]
+
+
+def read_samples(path: str) -> list[Sample]:
+    """Samples of a .jsonl file; none if there is no such file."""
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as lines:
+        return [Sample(**json.loads(line)) for line in lines if line.strip()]
+
+
+def measure_case(case: op_cases.OpCase) -> Sample:
+    """Times one case. Raises what TensorFlow raises if the op cannot be built."""
+    most = _MANY
+    if case.chain and math.prod(case.shapes[0]) <= _SMALL_ELEMENTS:
+        most = _MANY_SMALL
+    runs = [_prepare(case, copies, jit) for jit in (False, True) for copies in (_FEW, most)]
+    readings = [
+        min(column)
+        for column in zip(
+            *([_seconds_per_call(run) for run in runs] for _ in range(_ROUNDS)), strict=True
+        )
+    ]
+    scale = 1e6 / (most - _FEW)
+    return Sample(
+        label=case.label,
+        op=case.op,
+        tf_micros=max(0.0, readings[1] - readings[0]) * scale,
+        xla_micros=max(0.0, readings[3] - readings[2]) * scale,
+    )
+
+
+def _copies_of(case: op_cases.OpCase, copies: int) -> Callable[..., object]:
+    """A Python function with `copies` copies of the op."""
+
+    def chained(*inputs):
+        x = inputs[0]
+        for _ in range(copies):
+            x = case.build(x, *inputs[1:])
+        return x
+
+    def independent(*inputs):
+        width = len(case.shapes)
+        outputs: list[tf.Tensor] = []
+        for i in range(copies):
+            with tf.control_dependencies(outputs[-1:]):
+                outputs.append(case.build(*inputs[i * width : (i + 1) * width]))
+        return outputs
+
+    return chained if case.chain else independent
+
+
+def _prepare(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
+    """Traces and compiles; returns a call that runs one step."""
+    width = 1 if case.chain else copies
+    inputs = [tf.random.uniform(shape, 0.5, 1.5) for _ in range(width) for shape in case.shapes]
+    run = tf.function(_copies_of(case, copies), jit_compile=jit, autograph=False)
+    run(*inputs)
+    return lambda: run(*inputs)
+
+
+def _seconds_per_call(run: Callable[[], object]) -> float:
+    """Mean seconds of a call, over enough calls to fill one reading."""
+    start = time.perf_counter()
+    run()
+    once = time.perf_counter() - start
+    calls = max(1, min(200, int(_SECONDS_PER_READING / max(once, 1e-7))))
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+def labels(cases: Iterable[op_cases.OpCase]) -> list[str]:
+    """Labels in order; raises ValueError on a duplicate."""
+    result = [c.label for c in cases]
+    if len(set(result)) != len(result):
+        twice = sorted({x for x in result if result.count(x) > 1})
+        raise ValueError(f"cases with the same label: {twice[:5]}")
+    return result

@@ -1,0 +1,230 @@
+"""The benchmark harness: turns, failures, differences; the built-in programs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from grappler_go.bench import harness, models, overhead, worker
+
+
+def _save(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+@pytest.fixture
+def npz(tmp_path):
+    numbers = iter(range(100))
+    return lambda **arrays: _save(tmp_path / f"{next(numbers)}.npz", **arrays)
+
+
+class FakeWorker:
+    """Answers at once; steps take what the test says."""
+
+    asked: list[tuple[str, str]]
+    step_ms: dict[str, float]
+    fails: dict[tuple[str, int], str]
+
+    def __init__(self, mode, log_path):
+        self.mode = mode
+        self._times = 0
+
+    def ask(self, request, timeout_s):
+        FakeWorker.asked.append((request["do"], self.mode))
+        if request["do"] == "start":
+            np.savez(request["outputs"], a=np.ones(3) if self.mode != "ours" else np.ones(3) * 1.5)
+            return {"first_ms": 7.0, "start_mb": 1.0}
+        if request["do"] == "finish":
+            return {"peak_mb": 3.0, "step_peak_mb": 2.0, "reports": []}
+        self._times += 1
+        if (self.mode, self._times) in FakeWorker.fails:
+            raise harness.WorkerError(FakeWorker.fails[self.mode, self._times])
+        return {"ms": [FakeWorker.step_ms[self.mode]] * request["steps"]}
+
+    def close(self):
+        FakeWorker.asked.append(("close", self.mode))
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    FakeWorker.asked = []
+    FakeWorker.step_ms = {"default": 10.0, "jit": 20.0, "auto": 10.0, "ours": 5.0}
+    FakeWorker.fails = {}
+    monkeypatch.setattr(harness, "WorkerProcess", FakeWorker)
+    return FakeWorker
+
+
+def test_modes_take_turns_in_an_order_that_is_reversed_every_other_round(fake):
+    harness.compare("x", modes=("default", "ours"), rounds=3)
+    turns = [mode for what, mode in fake.asked if what == "time"]
+    warm_up, rounds = turns[:2], turns[2:]
+    assert warm_up == ["default", "ours"]
+    assert rounds == ["default", "ours", "ours", "default", "default", "ours"]
+
+
+def test_a_speedup_is_the_ratio_to_the_default(fake):
+    results = harness.compare("x", rounds=4)
+    assert results["jit"].speedup == pytest.approx(0.5)
+    assert results["ours"].speedup == pytest.approx(2.0)
+    assert results["ours"].median_ms == pytest.approx(5.0)
+    assert results["ours"].peak_mb == 3.0
+
+
+def test_a_turn_holds_as_many_steps_as_fit_its_length(fake):
+    results = harness.compare("x", modes=("default",), rounds=2, round_seconds=0.1)
+    assert results["default"].steps == 10
+
+
+def test_the_difference_is_taken_from_the_outputs_of_the_first_steps(fake):
+    assert harness.compare("x", rounds=2)["ours"].difference == pytest.approx(0.5)
+
+
+def test_a_mode_that_fails_midway_has_an_error_and_the_others_go_on(fake):
+    fake.fails = {("jit", 3): "no answer within 300 s"}
+    results = harness.compare("x", rounds=4)
+    assert results["jit"].error == "no answer within 300 s"
+    assert results["ours"].speedup == pytest.approx(2.0)
+    assert {mode for what, mode in fake.asked if what == "close"} == set(harness.MODES)
+
+
+def test_the_default_is_always_measured(fake):
+    assert list(harness.compare("x", modes=("ours",), rounds=1)) == ["default", "ours"]
+
+
+def test_an_unknown_mode_is_refused(fake):
+    with pytest.raises(ValueError, match="no mode 'fast'; there are default, jit"):
+        harness.compare("x", modes=("fast",))
+
+
+def test_a_difference_is_relative_to_the_largest_value_of_an_output(npz):
+    a = npz(big=np.array([1000.0, 1.0]), small=np.array([1e-3]))
+    b = npz(big=np.array([1000.0, 1.1]), small=np.array([1e-3]))
+    assert harness.largest_difference(a, b) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"y": np.ones(2)},
+        {"x": np.ones(3)},
+        {"x": np.array([1.0, np.nan])},
+    ],
+    ids=["another output", "another shape", "a NaN"],
+)
+def test_what_cannot_be_compared_differs_without_bound(npz, other):
+    assert harness.largest_difference(npz(x=np.ones(2)), npz(**other)) == float("inf")
+
+
+def test_a_nan_on_both_sides_is_no_difference(npz):
+    x = np.array([1.0, np.nan])
+    assert harness.largest_difference(npz(x=x), npz(x=x)) == 0.0
+
+
+_PROGRAM = """
+import os, signal, time
+import tensorflow as tf
+
+def step(x):
+    return tf.reduce_sum(x * 2.0)
+
+def dies():
+    if "auto_jit" in os.environ.get("TF_XLA_FLAGS", ""):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return step, (tf.ones((4,)),)
+
+def hangs():
+    if "auto_jit" in os.environ.get("TF_XLA_FLAGS", ""):
+        time.sleep(1000)
+    return step, (tf.ones((4,)),)
+
+def raises():
+    if "auto_jit" in os.environ.get("TF_XLA_FLAGS", ""):
+        raise ValueError("no such batch")
+    return step, (tf.ones((4,)),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("dies", "the process died (signal 11)"),
+        ("hangs", "no answer within 40 s"),
+        ("raises", "ValueError: no such batch"),
+    ],
+)
+def test_a_real_worker_that_fails_leaves_the_others_their_numbers(
+    tmp_path, monkeypatch, function, error
+):
+    (tmp_path / "user_program.py").write_text(_PROGRAM)
+    monkeypatch.chdir(tmp_path)
+    results = harness.compare(
+        f"user_program:{function}",
+        modes=("default", "auto"),
+        rounds=2,
+        round_seconds=0.01,
+        timeout_s=40,
+    )
+    assert results["auto"].error.startswith(error)
+    assert not results["default"].error
+    assert results["default"].steps > 0
+    assert results["default"].peak_mb >= results["default"].start_mb > 50
+
+
+def test_workers_do_not_inherit_switches_of_ours(monkeypatch):
+    monkeypatch.setenv("GRAPPLER_GO", "1")
+    monkeypatch.setenv("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", "x.so")
+    for mode in harness.MODES:
+        environment = worker.environment(mode)
+        assert not [name for name in environment if name.startswith("GRAPPLER_GO")]
+        assert "TF_PLUGGABLE_DEVICE_LIBRARY_PATH" not in environment
+        assert ("auto_jit" in environment.get("TF_XLA_FLAGS", "")) == (mode == "auto")
+
+
+def test_an_unknown_program_is_told_what_there_is():
+    with pytest.raises(models.UnknownProgramError, match=r"transformer-train.*resnet50"):
+        models.build("transfomer-train")
+
+
+def test_a_user_function_may_return_a_step_or_a_step_with_arguments(tmp_path, monkeypatch):
+    (tmp_path / "two_programs.py").write_text(
+        "def f(x=1): return x\n"
+        "def alone(): return f\n"
+        "def pair(): return f, (5,)\n"
+        "def wrong(): return 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert models.build("two_programs:alone").args == ()
+    assert models.build("two_programs:pair").args == (5,)
+    with pytest.raises(models.UnknownProgramError, match="returned int; expected a step"):
+        models.build("two_programs:wrong")
+    with pytest.raises(models.UnknownProgramError, match="has no attribute 'missing'"):
+        models.build("two_programs:missing")
+
+
+@pytest.mark.parametrize("name", ["lstm-train", "black-scholes", "dlrm-train", "wavenet-infer"])
+def test_a_built_in_program_computes_the_same_each_time_it_is_built(name):
+    import tensorflow as tf
+
+    def first_outputs():
+        program = models.build(name, batch=2)
+        return [t.numpy() for t in tf.nest.flatten(tf.function(program.step)(*program.args))]
+
+    for a, b in zip(first_outputs(), first_outputs(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+        assert np.isfinite(a).all()
+
+
+def test_every_built_in_program_is_listed_with_what_it_is():
+    assert {"transformer-train", "lstm-train"} <= set(models.names())
+    assert all(models.names().values())
+
+
+def test_overhead_is_measured_phase_by_phase_beside_tensorflows_own():
+    measured = overhead.measure(600, {"policy": None}, repeats=1)
+    assert 400 < measured.nodes < 900
+    assert measured.tensorflow_ms > 0
+    assert measured.phases_ms["parse"] > 0
+    assert measured.core_ms == pytest.approx(
+        sum(ms for phase, ms in measured.phases_ms.items() if phase != "policy")
+    )

@@ -1,0 +1,357 @@
+"""The command line: help, flags, exit codes, and each command on something small."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from grappler_go.bench.harness import Result
+from grappler_go.cli import common, demo
+from grappler_go.cli.main import COMMANDS, command_module, main
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def _cli(*arguments, environment=None, cwd=None):
+    """grappler-go in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "grappler_go", *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(_ROOT), **(environment or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _flags_as_before():
+    """Commands keep parsed flags in their module; each test starts afresh."""
+    yield
+    for name in COMMANDS:
+        command_module(name).FLAGS.unparse_flags()
+        for flag in command_module(name).FLAGS:
+            command_module(name).FLAGS[flag].unparse()
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A recorded graph: two matmuls, small ops around them."""
+    import tensorflow as tf
+
+    import grappler_go
+
+    weights = tf.Variable(tf.random.stateless_normal((64, 64), (1, 2)))
+
+    def step(x):
+        h = tf.nn.gelu(tf.matmul(x, weights))
+        return tf.reduce_sum(tf.nn.softmax(tf.matmul(h, weights) * 0.5 + x))
+
+    path = tmp_path / "step.pb"
+    grappler_go.capture(step, tf.ones((32, 64)))[0].save(path)
+    return path
+
+
+def test_without_arguments_every_command_is_listed(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    for name in COMMANDS:
+        assert f"  {name} " in out
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_help_tells_usage_and_examples(name, capsys):
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"usage: grappler-go {name}" in out
+    assert "examples" in out
+    assert f"grappler-go {name}" in out.split("examples")[1]
+    for flag in command_module(name).FLAGS:
+        assert flag in out
+
+
+def test_help_of_a_script_is_the_scripts_own(tmp_path):
+    script = tmp_path / "s.py"
+    script.write_text("import sys; print(sys.argv[1:])")
+    done = _cli("run", script, "--help", environment={"GRAPPLER_GO": "0"})
+    assert done.stdout.strip() == "['--help']"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["bech"], "did you mean bench?"),
+        (["bench", "--nope"], "Unknown command line flag 'nope'"),
+        (["bench"], "which program?"),
+        (["bench", "x", "--modes=fast"], "no mode 'fast'"),
+        (["bench", "x", "--rounds=0"], "rounds"),
+        (["plan", "print", "x"], "show FILE"),
+        (["optimize", "in"], "needs IN and OUT"),
+        (["explain"], "needs one graph"),
+        (["record", "folder"], "needs a folder and a script"),
+        (["doctor", "x"], "takes no arguments"),
+    ],
+)
+def test_arguments_that_make_no_sense_end_with_2_and_say_why(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_missing_file_ends_with_1_and_one_line(tmp_path, capsys):
+    assert main(["plan", "show", str(tmp_path / "none.json")]) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_the_version_is_the_packages(capsys):
+    import grappler_go
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == grappler_go.__version__
+
+
+def test_library_prints_the_path_that_tensorflow_can_load(capsys):
+    assert main(["library"]) == 0
+    assert pathlib.Path(capsys.readouterr().out.strip()).is_file()
+
+
+_SCRIPT = """
+import sys
+import tensorflow as tf
+import helper  # lies beside the script
+print("argv", sys.argv[1:], __name__)
+print("sum", float(tf.function(lambda x: tf.reduce_sum(x + x))(tf.ones((3,)))))
+if "exit" in sys.argv:
+    sys.exit(7)
+if "raise" in sys.argv:
+    raise KeyError("of the script")
+"""
+
+
+@pytest.fixture
+def script(tmp_path):
+    (tmp_path / "helper.py").write_text("")
+    path = tmp_path / "train.py"
+    path.write_text(_SCRIPT)
+    return path
+
+
+def test_run_gives_a_script_its_arguments_and_returns_its_exit_status(script):
+    done = _cli("run", "--policy=default", script, "exit", "--epochs=3")
+    assert "argv ['exit', '--epochs=3'] __main__" in done.stdout
+    assert "sum 6.0" in done.stdout
+    assert done.returncode == 7
+
+
+def test_run_shows_the_scripts_exception_as_python_would(script):
+    done = _cli("run", script, "raise", environment={"GRAPPLER_GO": "0"})
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "KeyError: 'of the script'" in done.stderr
+
+
+def test_run_reports_what_happened_to_each_graph(script):
+    done = _cli("run", "--reports", script)
+    assert done.returncode == 0, done.stderr
+    assert "left alone" in done.stderr
+
+
+def test_record_stores_graphs_that_explain_can_read(script, tmp_path):
+    script.write_text(
+        "import tensorflow as tf\n"
+        "@tf.function\n"
+        "def f(x):\n"
+        "    for _ in range(10):\n"
+        "        x = tf.nn.softmax(tf.matmul(x, x) + 1.0)\n"
+        "    return x\n"
+        "f(tf.ones((8, 8)))\n"
+    )
+    folder = tmp_path / "graphs"
+    done = _cli("record", folder, script)
+    assert done.returncode == 0, done.stderr
+    assert list(folder.glob("*.pb"))
+    assert "new graphs" in done.stderr
+    explained = _cli("explain", "--json", folder)
+    assert explained.returncode == 0, explained.stderr
+    types = {row["op"] for row in json.loads(explained.stdout)[0]["per_type"]}
+    assert any("MatMul" in op for op in types)
+
+
+def _compile_everything(policy_input):
+    import numpy as np
+
+    n = len(policy_input.op_type)
+    return {
+        "fusion": np.ones(n, np.float32),
+        "op_micros": np.full(n, 100.0, np.float32),
+        "fused_micros": np.full(n, 1.0, np.float32),
+    }
+
+
+_POLICY = f"{__name__}:_compile_everything"
+
+
+def test_explain_says_why_not_for_each_type_of_op(recorded, capsys):
+    assert main(["explain", str(recorded), f"--policy={_POLICY}", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)[0]
+    assert told["report"]["num_nodes"] == sum(row["ops"] for row in told["per_type"])
+    by_type = {row["op"]: row for row in told["per_type"]}
+    assert by_type["_Retval"]["grouped"] == 0
+    assert sum(row["grouped"] for row in told["per_type"]) > 4
+    assert sum(group["ops"] for group in told["groups"]) == sum(
+        row["grouped"] for row in told["per_type"]
+    )
+
+
+def test_explain_shows_tables_and_one_op(recorded, capsys):
+    import grappler_go
+
+    name = next(
+        n for n in grappler_go.CapturedGraph.load(recorded).op_graph().names if "oftmax" in n
+    )
+    assert main(["explain", str(recorded), f"--policy={_POLICY}"]) == 0
+    assert "by type of op" in capsys.readouterr().out
+    assert main(["explain", str(recorded), f"--policy={_POLICY}", f"--op={name}"]) == 0
+    assert f"name: {name}" in capsys.readouterr().out
+    assert main(["explain", str(recorded), "--op=nobody"]) == 1
+    assert "no op 'nobody'" in capsys.readouterr().err
+
+
+def test_a_plan_that_explain_saved_is_shown_and_compared(recorded, tmp_path, capsys):
+    plan = tmp_path / "plan.json"
+    empty = tmp_path / "empty.json"
+    main(["explain", str(recorded), f"--policy={_POLICY}", f"--save_plan={plan}"])
+    main(["explain", str(recorded), f"--policy={_POLICY}", "--decisions=", f"--save_plan={empty}"])
+    capsys.readouterr()
+    assert main(["plan", "show", str(plan), f"--graph={recorded}"]) == 0
+    assert "group 0:" in capsys.readouterr().out
+    assert main(["plan", "diff", str(plan), str(plan)]) == 0
+    assert "decide the same" in capsys.readouterr().out
+    assert main(["plan", "diff", str(empty), str(plan), "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["a"]["groups"] == 0
+    assert told["b"]["groups"] >= 1
+    assert told["differences"]
+
+
+def test_optimize_writes_a_saved_model_and_says_what_it_did(tmp_path, capsys):
+    import tensorflow as tf
+
+    class Model(tf.Module):
+        def __init__(self):
+            self.w = tf.Variable(tf.random.stateless_normal((64, 64), (1, 2)))
+
+        @tf.function(input_signature=[tf.TensorSpec((32, 64), tf.float32, name="x")])
+        def __call__(self, x):
+            for _ in range(4):
+                x = tf.nn.gelu(tf.matmul(x, self.w)) + 0.1 * x
+            return {"y": x}
+
+    source, target = tmp_path / "in", tmp_path / "out"
+    made = Model()
+    tf.saved_model.save(made, str(source), signatures=made.__call__)
+    arguments = ["optimize", str(source), str(target), "--decisions=fusion"]
+    assert main([*arguments, f"--policy={_POLICY}"]) == 0
+    assert (target / "saved_model.pb").is_file()
+    out = capsys.readouterr().out
+    assert "applied" in out
+    assert "written" in out
+    assert main([*arguments, f"--policy={_POLICY}"]) == 1
+    assert "not empty" in capsys.readouterr().err
+
+
+def test_bench_prints_every_mode_as_json():
+    done = _cli("bench", "black-scholes", "--batch=1000", "--rounds=2", "--round_seconds=0.01",
+                "--modes=default,ours", "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["black-scholes"]
+    assert set(told) == {"default", "ours"}
+    assert told["ours"]["median_ms"] > 0
+    assert told["ours"]["difference"] < 1e-4
+    assert told["ours"]["reports"]
+
+
+def _results(**of_ours):
+    ours = Result("ours", median_ms=9.0, speedup=1.3, difference=1e-6)
+    for key, value in of_ours.items():
+        setattr(ours, key, value)
+    return {"default": Result("default", median_ms=10.0, speedup=1.0), "ours": ours}
+
+
+@pytest.mark.parametrize(
+    ("of_ours", "problem"),
+    [
+        ({}, ""),
+        ({"speedup": 0.96}, ""),
+        ({"speedup": 0.94}, "slower than the default"),
+        ({"difference": 2e-4}, "outputs differ by 2.0e-04"),
+        ({"difference": float("nan")}, "outputs differ"),
+        ({"error": "the process died"}, "ours failed: the process died"),
+    ],
+)
+def test_demo_fails_for_other_outputs_and_slower_steps_only(of_ours, problem):
+    problems = demo.problems_of(_results(**of_ours))
+    assert bool(problems) == bool(problem)
+    assert problem in "".join(problems)
+
+
+def test_doctor_finds_nothing_bad_where_the_tests_run():
+    done = _cli("doctor", "--json")
+    findings = json.loads(done.stdout)
+    assert not [finding for finding in findings if finding["state"] == "bad"], findings
+    assert done.returncode == 0
+    assert {"TensorFlow", "library", "a graph", "devices"} <= {f["what"] for f in findings}
+
+
+def test_doctor_says_what_is_switched_off_and_which_policy_is_not_there(tmp_path):
+    done = _cli(
+        "doctor",
+        "--json",
+        f"--policy={tmp_path}/none",
+        environment={"TF_PLUGGABLE_DEVICE_LIBRARY_PATH": "", "GRAPPLER_GO": "0"},
+    )
+    findings = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert findings["environment"]["state"] == "note"
+    assert findings["policy"]["state"] == "bad"
+    assert done.returncode == 1
+
+
+def test_doctor_lists_plugins_that_tensorflow_would_load(tmp_path, monkeypatch):
+    from grappler_go.cli import doctor
+
+    (tmp_path / "libother.so").write_bytes(b"")
+    (tmp_path / "libgrappler_go.so").write_bytes(b"")
+    monkeypatch.setenv("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", str(tmp_path))
+    texts = [finding.text for finding in doctor._other_plugins()]
+    assert len([text for text in texts if "libother.so" in text]) == 1
+    assert not [text for text in texts if "libgrappler_go" in text]
+
+
+def test_json_has_null_where_there_is_no_number(capsys):
+    common.print_json({"a": [float("inf"), float("nan"), 1.5]})
+    assert json.loads(capsys.readouterr().out) == {"a": [None, None, 1.5]}
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], {"decisions": ("device", "fusion", "memory"), "policy": "default"}),
+        (["--devices=CPU:0,CPU:1"], {"devices": ["CPU:0", "CPU:1"]}),
+        (["--devices=all"], {"devices": "all"}),
+        (["--devices=p100x8.json"], {"devices": "p100x8.json"}),
+        (["--memory_limit=4GB"], {"memory_limit": "4GB"}),
+        (["--memory_limit=0.5"], {"memory_limit": 0.5}),
+        (["--min_gain=0.2", "--budget_ms=50"], {"min_gain": 0.2, "budget_ms": 50}),
+    ],
+)
+def test_flags_become_arguments_of_enable(flags, expected):
+    values = common.new_flags()
+    common.define_settings(values)
+    values(["x", *flags])
+    found = common.settings_from(values)
+    assert {key: found[key] for key in expected} == expected

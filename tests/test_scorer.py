@@ -1,0 +1,120 @@
+"""The op scorer: fitting, export, and what the exported policy says."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import grappler_go
+
+pytest.importorskip("scipy")
+from grappler_go_training.scorer import export, fit, measure, op_cases
+
+from grappler_go import _core
+
+
+@pytest.fixture(scope="module")
+def cases():
+    wanted = ("Mul", "MatMul", "Conv2D", "DepthwiseConv2dNative")
+    return [case for case in op_cases.all_cases() if case.op in wanted]
+
+
+def _samples(cases, tf_terms, xla_terms):
+    """Timings that follow the given coefficients exactly."""
+    result = []
+    for case in cases:
+        work = fit.work_of(case)
+        terms = fit.terms(work.flops, work.bytes_moved)
+        result.append(
+            measure.Sample(case.label, case.op, float(terms @ tf_terms), float(terms @ xla_terms))
+        )
+    return result
+
+
+def test_labels_tell_all_cases_apart():
+    assert len(measure.labels(op_cases.all_cases())) > 300
+
+
+def test_two_cases_of_one_label_are_an_error(cases):
+    with pytest.raises(ValueError, match="same label"):
+        measure.labels([cases[0], cases[0]])
+
+
+def test_the_core_knows_the_cost_of_every_case():
+    for case in op_cases.all_cases():
+        work = fit.work_of(case)
+        assert work.bytes_moved > 0, case.label
+        if work.op_class in ("matmul", "conv", "depthwise_conv"):
+            assert work.flops > 0, case.label
+
+
+def test_fit_finds_the_coefficients_that_made_the_timings(cases):
+    tf_terms, xla_terms = np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0])
+    samples = _samples(cases, tf_terms, xla_terms)
+    model = fit.fit(cases, samples)
+    assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+
+
+def test_the_exported_policy_says_what_the_model_says(cases, tmp_path):
+    samples = _samples(cases, np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
+    model = fit.fit(cases, samples)
+    export.export_policy(model, {"what": "a test"}, str(tmp_path / "policy"))
+    policy = _core.load_policy(str(tmp_path / "policy"))
+    function = tf.function(lambda x, y: tf.matmul(x, y) * 2.0).get_concrete_function(
+        tf.TensorSpec([64, 32]), tf.TensorSpec([32, 16])
+    )
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    logits = policy.decide(graph, grappler_go.local_machine())
+    i = graph.ops.index("MatMul")
+    work = fit.Work(graph.op_classes[i], graph.flops[i], graph.bytes_moved[i])
+    expected = model.predict("MatMul", work)
+    assert logits["op_micros"][i] == pytest.approx(expected[0], rel=1e-3)
+    assert logits["fused_micros"][i] == pytest.approx(expected[1], rel=1e-3)
+
+
+def test_the_shipped_policy_keeps_depthwise_convolutions_out_and_matmuls_in():
+    def step(image, kernel, x, y):
+        return tf.nn.depthwise_conv2d(image, kernel, [1, 1, 1, 1], "SAME"), tf.matmul(x, y)
+
+    function = tf.function(step).get_concrete_function(
+        tf.TensorSpec([8, 28, 28, 128]),
+        tf.TensorSpec([3, 3, 128, 1]),
+        tf.TensorSpec([256, 256]),
+        tf.TensorSpec([256, 256]),
+    )
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    policy = _core.load_policy(str(grappler_go.native.default_policy_path()))
+    fusion = policy.decide(graph, grappler_go.local_machine())["fusion"]
+    assert fusion[graph.ops.index("DepthwiseConv2dNative")] < 0
+    assert fusion[graph.ops.index("MatMul")] > 0
+
+
+def test_measuring_goes_on_where_it_stopped(tmp_path, cases, monkeypatch):
+    timed = []
+
+    def once(case):
+        timed.append(case.label)
+        return measure.Sample(case.label, case.op, 2.0, 1.0)
+
+    monkeypatch.setattr(measure, "measure_case", once)
+    path = str(tmp_path / "samples.jsonl")
+    measure.measure_cases(cases[:2], path)
+    samples = measure.measure_cases(cases[:3], path)
+    assert timed == [case.label for case in cases[:3]]
+    assert [s.label for s in samples] == timed
+
+
+def test_a_small_op_is_timed_on_the_real_executor():
+    case = next(c for c in op_cases.all_cases() if c.label == "MatMul 64x256 256x256")
+    sample = measure.measure_case(case)
+    assert sample.tf_micros > 0
+    assert sample.xla_micros > 0
+
+
+def test_the_shipped_card_says_how_it_was_made():
+    folder = pathlib.Path(grappler_go.native.default_policy_path())
+    card = json.loads((folder / "card.json").read_text())
+    assert card["timed_cases"] > 300
+    assert card["commands"]
