@@ -1,14 +1,11 @@
 #include "cc/bindings/python_policy.h"
 
-#include <cxxabi.h>
-#include <unistd.h>
-
 #include <atomic>
-#include <optional>
 #include <utility>
 
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/logits_arrays.h"
+#include "cc/policy/python_host.h"
 
 namespace py = pybind11;
 
@@ -19,18 +16,18 @@ std::atomic<bool> g_exiting{false};
 
 bool PythonIsUsable() { return !g_exiting && Py_IsInitialized() != 0; }
 
-// While Python shuts down, it ends any other thread that asks for the GIL, by
-// pthread_exit. That would unwind through code that must not be left this way
-// and end the process with an abort; so the thread sleeps until the process is
-// gone. (Python 3.14 does the same by itself.)
-template <typename Function>
-auto SleepWhenEnded(Function function) {
-  try {
-    return function();
-  } catch (const abi::__forced_unwind&) {
-    for (;;) pause();
-  }
-}
+// Not pybind11's gil_scoped_acquire: that one remembers a thread's state by
+// itself, even when Python has freed it since.
+class HoldGil {
+ public:
+  HoldGil() : state_(SleepWhenEnded([] { return PyGILState_Ensure(); })) {}
+  ~HoldGil() { PyGILState_Release(state_); }
+  HoldGil(const HoldGil&) = delete;
+  HoldGil& operator=(const HoldGil&) = delete;
+
+ private:
+  const PyGILState_STATE state_;
+};
 
 // "ValueError: no such thing (policy.py, line 12, in decide)", in one line.
 std::string Describe(const py::error_already_set& error) {
@@ -85,7 +82,7 @@ PythonPolicy::~PythonPolicy() {
     function_.release();  // there is no Python left to give it back to
     return;
   }
-  py::gil_scoped_acquire gil;
+  const HoldGil gil;
   function_ = py::object();
 }
 
@@ -94,8 +91,7 @@ StatusOr<Decision> PythonPolicy::Decide(const PolicyInput& input) {
     return Internal("a Python policy needs an input that it may keep");
   }
   if (!PythonIsUsable()) return Unavailable("Python is shutting down");
-  std::optional<py::gil_scoped_acquire> gil;
-  SleepWhenEnded([&gil] { gil.emplace(); });
+  const HoldGil gil;
   try {
     const py::object argument =
         py::cast(PyPolicyInput{{input.owner, &input.graph},
@@ -122,7 +118,7 @@ StatusOr<std::shared_ptr<Policy>> PythonPolicyFromSpec(
   if (!PythonIsUsable()) return Unavailable("Python is shutting down");
   const size_t colon = module_function.find(':');
   const std::string where = "python:" + module_function + ": ";
-  py::gil_scoped_acquire gil;
+  const HoldGil gil;
   try {
     py::object found =
         py::module_::import(module_function.substr(0, colon).c_str());

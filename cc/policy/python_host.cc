@@ -164,18 +164,31 @@ def _grappler_go_import_core(folder, paths):
          ")\ndel _grappler_go_import_core\n";
 }
 
-// With Python running; `api` is its. The caller holds no lock that a thread
-// with the GIL may want.
+class HoldGil {
+ public:
+  explicit HoldGil(const PythonApi& api)
+      : api_(api),
+        state_(SleepWhenEnded([&api] { return api.ensure_gil(); })) {}
+  ~HoldGil() { api_.release_gil(state_); }
+  HoldGil(const HoldGil&) = delete;
+  HoldGil& operator=(const HoldGil&) = delete;
+
+ private:
+  const PythonApi& api_;
+  const int state_;
+};
+
+// With Python running; `api` is its. The caller holds the GIL.
 StatusOr<PythonPolicyFactory> FactoryFromCore(const PythonApi& api) {
   if (PythonPolicyFactory factory = g_factory.load()) return factory;
-  const int gil = api.ensure_gil();
   std::string error = "it could not be run";
-  if (api.run(ImportCoreCode().c_str(), nullptr) == 0) {
+  const int failed = SleepWhenEnded(
+      [&api] { return api.run(ImportCoreCode().c_str(), nullptr); });
+  if (failed == 0) {
     void* text = api.sys_object("_grappler_go_error");
     const char* utf8 = text == nullptr ? nullptr : api.utf8(text, nullptr);
     if (utf8 != nullptr) error = utf8;
   }
-  api.release_gil(gil);
   if (PythonPolicyFactory factory = g_factory.load()) return factory;
   if (error.empty()) error = "another copy of it is imported already";
   return Unavailable("a Python policy needs the extension module in " +
@@ -191,6 +204,10 @@ class DeferredPythonPolicy : public Policy {
   std::string name() const override { return "python:" + spec_; }
 
   StatusOr<Decision> Decide(const PolicyInput& input) override {
+    // From the import to the call, for both to have the same thread state:
+    // importing _core makes pybind11 note that of this thread, and would leave
+    // it a dangling pointer.
+    const HoldGil gil(api_);
     StatusOr<std::shared_ptr<Policy>> policy = Resolve();
     if (!policy.ok()) return policy.status();
     return (*policy)->Decide(input);
@@ -202,8 +219,8 @@ class DeferredPythonPolicy : public Policy {
       std::lock_guard<std::mutex> lock(mutex_);
       if (policy_ != nullptr) return policy_;
     }
-    // Outside of the lock, for the import takes the GIL. Two threads that come
-    // here together import once: Python sees to that.
+    // Outside of the lock, for the import may give up the GIL meanwhile. Two
+    // threads that come here together import once: Python sees to that.
     StatusOr<PythonPolicyFactory> factory = FactoryFromCore(api_);
     if (!factory.ok()) return factory.status();
     StatusOr<std::shared_ptr<Policy>> made = (*factory)(spec_);
@@ -259,6 +276,7 @@ StatusOr<std::shared_ptr<Policy>> LoadPythonPolicy(
   }
   StatusOr<PythonApi> started = StartPython();
   if (!started.ok()) return started.status();
+  const HoldGil gil(*started);
   StatusOr<PythonPolicyFactory> factory = FactoryFromCore(*started);
   if (!factory.ok()) return factory.status();
   return (*factory)(module_function);

@@ -19,6 +19,9 @@
 #ifndef GRAPPLER_GO_POLICY_PYTHON_HOST_H_
 #define GRAPPLER_GO_POLICY_PYTHON_HOST_H_
 
+#include <cxxabi.h>
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 
@@ -39,6 +42,19 @@ void SetPythonPolicyFactory(PythonPolicyFactory factory);
 // (kInvalidArgument with Python's own message when the import fails).
 StatusOr<std::shared_ptr<Policy>> LoadPythonPolicy(
     const std::string& module_function);
+
+// Runs a function that asks for the GIL. While Python shuts down, it ends any
+// other thread that does so, by pthread_exit. That would unwind through code
+// that must not be left this way and end the process with an abort; so the
+// thread sleeps until the process is gone. (Python 3.14 does it by itself.)
+template <typename Function>
+auto SleepWhenEnded(Function function) {
+  try {
+    return function();
+  } catch (const abi::__forced_unwind&) {
+    for (;;) pause();
+  }
+}
 
 }  // namespace grappler_go
 
