@@ -207,7 +207,7 @@ def test_a_built_in_program_computes_the_same_each_time_it_is_built(name):
     import tensorflow as tf
 
     def first_outputs():
-        program = models.build(name, batch=2)
+        program = models.build(name, models.Options(batch=2))
         return [t.numpy() for t in tf.nest.flatten(tf.function(program.step)(*program.args))]
 
     for a, b in zip(first_outputs(), first_outputs(), strict=True):

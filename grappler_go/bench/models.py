@@ -13,8 +13,32 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 SEED = 7
-_MAKERS: dict[str, tuple[Callable[[int], "Program"], str]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What may be asked of a built-in program.
+
+    Attributes:
+      batch: batch size; 0 for its own.
+      image_size: height and width of the images of a model of
+        keras.applications; 0 for its own.
+      gradients: a training step also returns its gradients.
+      nudged: each weight of a Keras model is changed in its last digit. How far
+        outputs move by that is how far they may move by another order of
+        summation.
+    """
+
+    batch: int = 0
+    image_size: int = 0
+    gradients: bool = False
+    nudged: bool = False
+
+
+DEFAULTS = Options()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,20 +48,26 @@ class Program:
     Attributes:
       step: a Python function or a tf.function.
       args: its arguments, the same at every step.
+      gives_gradients: the step returns a pair: its outputs, its gradients.
     """
 
     step: Callable[..., Any]
     args: tuple[Any, ...] = ()
+    gives_gradients: bool = False
+
+
+Maker = Callable[[Options], Program]
+_MAKERS: dict[str, tuple[Maker, str]] = {}
 
 
 class UnknownProgramError(ValueError):
     """There is no program of that name; the message says what there is."""
 
 
-def model(name: str, about: str) -> Callable[[Callable[[int], Program]], Callable[[int], Program]]:
-    """Registers a maker: called with the batch size (0: its own), returns a Program."""
+def model(name: str, about: str) -> Callable[[Maker], Maker]:
+    """Registers a maker: called with options, returns a Program."""
 
-    def register(maker: Callable[[int], Program]) -> Callable[[int], Program]:
+    def register(maker: Maker) -> Maker:
         _MAKERS[name] = (maker, about)
         return maker
 
@@ -49,7 +79,7 @@ def names() -> dict[str, str]:
     return {name: about for name, (_, about) in sorted(_MAKERS.items())}
 
 
-def build(spec: str, batch: int = 0) -> Program:
+def build(spec: str, options: Options = DEFAULTS) -> Program:
     """Makes a program.
 
     Args:
@@ -57,7 +87,7 @@ def build(spec: str, batch: int = 0) -> Program:
         arguments, it returns a step (a tf.function or a Python function, which is
         traced), or a pair of a step and its arguments. The module is looked for
         in the current folder first.
-      batch: batch size of a built-in model; 0 for its own.
+      options: of a built-in program.
 
     Raises:
       UnknownProgramError: no such name, module or function.
@@ -68,8 +98,8 @@ def build(spec: str, batch: int = 0) -> Program:
     if ":" in spec:
         return _from_user(spec)
     if spec in _MAKERS:
-        return _MAKERS[spec][0](batch)
-    return _from_applications(spec, batch)
+        return _MAKERS[spec][0](options)
+    return _from_applications(spec, options)
 
 
 def _from_user(spec: str) -> Program:
@@ -91,39 +121,59 @@ def _from_user(spec: str) -> Program:
     return Program(made)
 
 
-def _from_applications(spec: str, batch: int) -> Program:
+def _from_applications(spec: str, options: Options) -> Program:
     import tensorflow as tf
 
     base, _, kind = spec.rpartition("-")
-    applications = {
+    named = applications()
+    if base not in named or kind not in ("infer", "train"):
+        raise UnknownProgramError(
+            f"no program {spec!r}: it may be module:function, or one of {', '.join(names())}, "
+            f"or one of {', '.join(sorted(named))} followed by -infer or -train"
+        )
+    batch = options.batch or (4 if kind == "infer" else 8)
+    shape = (options.image_size, options.image_size, 3) if options.image_size else None
+    network = named[base](weights=None, classifier_activation=None, input_shape=shape)
+    size = network.input_shape[1]
+    images = tf.random.stateless_normal((batch, size, size, 3), seed=(SEED, 1))
+    if kind == "infer":
+        return _inference(network, images, options)
+    labels = tf.random.stateless_uniform((batch,), (SEED, 2), 0, 1000, tf.int32)
+    return _training(network, images, labels, options)
+
+
+def applications() -> dict[str, Callable[..., Any]]:
+    """The models of keras.applications: name in small letters -> maker."""
+    import tensorflow as tf
+
+    return {
         name.lower(): getattr(tf.keras.applications, name)
         for name in dir(tf.keras.applications)
         if name[0].isupper() and callable(getattr(tf.keras.applications, name))
     }
-    if base not in applications or kind not in ("infer", "train"):
-        raise UnknownProgramError(
-            f"no program {spec!r}: it may be module:function, or one of {', '.join(names())}, "
-            f"or one of {', '.join(sorted(applications))} followed by -infer or -train"
-        )
-    batch = batch or (4 if kind == "infer" else 8)
-    network = applications[base](weights=None, classifier_activation=None)
-    size = network.input_shape[1]
-    images = tf.random.stateless_normal((batch, size, size, 3), seed=(SEED, 1))
-    if kind == "infer":
-        return _inference(network, images)
-    labels = tf.random.stateless_uniform((batch,), (SEED, 2), 0, 1000, tf.int32)
-    return _training(network, images, labels)
 
 
-def _inference(network: Any, inputs: Any) -> Program:
+def _nudge(network: Any) -> None:
+    import tensorflow as tf
+
+    for number, weight in enumerate(network.trainable_variables):
+        signs = tf.random.stateless_uniform(weight.shape, (SEED, number), -1, 1)
+        weight.assign(weight * (1 + np.finfo(np.float32).eps * tf.sign(signs)))
+
+
+def _inference(network: Any, inputs: Any, options: Options) -> Program:
+    if options.nudged:
+        _nudge(network)
     return Program(lambda x: network(x, training=False), (inputs,))
 
 
-def _training(network: Any, inputs: Any, labels: Any, learning_rate: float = 1e-3) -> Program:
+def _training(network: Any, inputs: Any, labels: Any, options: Options) -> Program:
     """One step of Adam on cross entropy; returns the loss and the gradients' norm."""
     import tensorflow as tf
 
-    optimizer = tf.keras.optimizers.Adam(learning_rate)
+    if options.nudged:
+        _nudge(network)
+    optimizer = tf.keras.optimizers.Adam(1e-3)
     optimizer.build(network.trainable_variables)
     loss_of = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -132,9 +182,10 @@ def _training(network: Any, inputs: Any, labels: Any, learning_rate: float = 1e-
             loss = loss_of(y, network(x, training=True))
         gradients = tape.gradient(loss, network.trainable_variables)
         optimizer.apply(gradients, network.trainable_variables)
-        return loss, tf.linalg.global_norm(gradients)
+        outputs = loss, tf.linalg.global_norm(gradients)
+        return (outputs, gradients) if options.gradients else outputs
 
-    return Program(step, (inputs, labels))
+    return Program(step, (inputs, labels), options.gradients)
 
 
 def _tokens(vocabulary: int, *shape: int, salt: int = 1) -> Any:
@@ -158,17 +209,16 @@ def _transformer(batch: int, layers: int = 4, length: int = 64, width: int = 128
 
 
 @model("transformer-train", "Transformer of 4 layers, one training step")
-def _transformer_train(batch: int) -> Program:
-    batch = batch or 8
-    return _training(
-        _transformer(batch), _tokens(2000, batch, 64), _tokens(2000, batch, 64, salt=2)
-    )
+def _transformer_train(options: Options) -> Program:
+    batch = options.batch or 8
+    tokens, labels = _tokens(2000, batch, 64), _tokens(2000, batch, 64, salt=2)
+    return _training(_transformer(batch), tokens, labels, options)
 
 
 @model("transformer-infer", "Transformer of 4 layers, inference")
-def _transformer_infer(batch: int) -> Program:
-    batch = batch or 8
-    return _inference(_transformer(batch), _tokens(2000, batch, 64))
+def _transformer_infer(options: Options) -> Program:
+    batch = options.batch or 8
+    return _inference(_transformer(batch), _tokens(2000, batch, 64), options)
 
 
 def _wavenet(batch: int, length: int = 512, channels: int = 64, blocks: int = 10) -> Any:
@@ -200,19 +250,24 @@ def _audio(batch: int, length: int = 512) -> Any:
 
 
 @model("wavenet-train", "dilated causal convolutions with gates, one training step")
-def _wavenet_train(batch: int) -> Program:
-    batch = batch or 4
-    return _training(_wavenet(batch), _audio(batch), _tokens(256, batch, 512, salt=2))
+def _wavenet_train(options: Options) -> Program:
+    batch = options.batch or 4
+    return _training(_wavenet(batch), _audio(batch), _tokens(256, batch, 512, salt=2), options)
 
 
 @model("wavenet-infer", "dilated causal convolutions with gates, inference")
-def _wavenet_infer(batch: int) -> Program:
-    batch = batch or 4
-    return _inference(_wavenet(batch), _audio(batch))
+def _wavenet_infer(options: Options) -> Program:
+    batch = options.batch or 4
+    return _inference(_wavenet(batch), _audio(batch), options)
 
 
 def lstm_step(
-    steps: int, width: int = 256, layers: int = 2, batch: int = 8, train: bool = True
+    steps: int,
+    *,
+    width: int = 256,
+    layers: int = 2,
+    train: bool = True,
+    options: Options = DEFAULTS,
 ) -> Program:
     """An LSTM unrolled in Python, so that its graph grows with the number of steps."""
     import tensorflow as tf
@@ -220,6 +275,7 @@ def lstm_step(
     def normal(*shape: int, salt: int) -> Any:
         return tf.random.stateless_normal(shape, seed=(SEED, salt))
 
+    batch = options.batch or 8
     kernels = [
         tf.Variable(normal(2 * width, 4 * width, salt=i) / (2 * width) ** 0.5)
         for i in range(layers)
@@ -243,32 +299,33 @@ def lstm_step(
     def step(x: Any, y: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(forward(x) - y))
-        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        gradients = tape.gradient(loss, variables)
+        for variable, gradient in zip(variables, gradients, strict=True):
             variable.assign_sub(0.01 * gradient)
-        return loss
+        return (loss, gradients) if options.gradients else loss
 
     inputs = normal(batch, steps, width, salt=100)
     if not train:
         return Program(forward, (inputs,))
-    return Program(step, (inputs, normal(batch, width, salt=101)))
+    return Program(step, (inputs, normal(batch, width, salt=101)), options.gradients)
 
 
 @model("lstm-train", "LSTM of 2 x 256, unrolled 32 times, one training step")
-def _lstm_train(batch: int) -> Program:
-    return lstm_step(32, batch=batch or 8)
+def _lstm_train(options: Options) -> Program:
+    return lstm_step(32, options=options)
 
 
 @model("lstm-infer", "LSTM of 2 x 256, unrolled 32 times, inference")
-def _lstm_infer(batch: int) -> Program:
-    return lstm_step(32, batch=batch or 8, train=False)
+def _lstm_infer(options: Options) -> Program:
+    return lstm_step(32, train=False, options=options)
 
 
 @model("black-scholes", "prices of a million options")
-def _black_scholes(batch: int) -> Program:
+def _black_scholes(options: Options) -> Program:
     import tensorflow as tf
 
     def between(low: float, high: float, salt: int) -> Any:
-        return tf.random.stateless_uniform((batch or 1_000_000,), (SEED, salt), low, high)
+        return tf.random.stateless_uniform((options.batch or 1_000_000,), (SEED, salt), low, high)
 
     def cumulative(x: Any) -> Any:
         return 0.5 * (1.0 + tf.math.erf(x / 2.0**0.5))
@@ -286,29 +343,29 @@ def _black_scholes(batch: int) -> Program:
 
 
 @model("mlp-train", "16 dense layers of 512, one training step")
-def _mlp_train(batch: int) -> Program:
+def _mlp_train(options: Options) -> Program:
     import tensorflow as tf
 
     layer = tf.keras.layers
-    batch = batch or 64
+    batch = options.batch or 64
     x = inputs = tf.keras.Input((512,), batch_size=batch)
     for _ in range(16):
         x = layer.Dense(512, activation="gelu")(x)
     network = tf.keras.Model(inputs, layer.Dense(10)(x))
     images = tf.random.stateless_normal((batch, 512), seed=(SEED, 1))
-    return _training(network, images, _tokens(10, batch, salt=2))
+    return _training(network, images, _tokens(10, batch, salt=2), options)
 
 
 @model("dlrm-train", "embeddings and a small network, one training step")
-def _dlrm_train(batch: int) -> Program:
+def _dlrm_train(options: Options) -> Program:
     import tensorflow as tf
 
     layer = tf.keras.layers
-    batch, tables, rows, width = batch or 256, 12, 5000, 32
+    batch, tables, rows, width = options.batch or 256, 12, 5000, 32
     tokens = tf.keras.Input((tables,), batch_size=batch, dtype="int32")
     columns = [layer.Embedding(rows, width)(tokens[:, i]) for i in range(tables)]
     x = layer.Concatenate()(columns)
     for units in (256, 128):
         x = layer.Dense(units, activation="relu")(x)
     network = tf.keras.Model(tokens, layer.Dense(2)(x))
-    return _training(network, _tokens(rows, batch, tables), _tokens(2, batch, salt=2))
+    return _training(network, _tokens(rows, batch, tables), _tokens(2, batch, salt=2), options)

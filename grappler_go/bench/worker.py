@@ -5,9 +5,10 @@
 Reads a JSON request a line from one pipe and answers each with a JSON line on the
 other; standard output and error stay the program's own. Requests:
 
-  {"do": "start", "program": ..., "mode": ..., "batch": ..., "settings": {...},
+  {"do": "start", "program": ..., "mode": ..., "options": {...}, "settings": {...},
    "compare_steps": 5, "outputs": "<file>.npz"}
-      builds it and runs the first steps -> first_ms, start_mb
+      builds it with those models.Options and runs the first steps -> first_ms,
+      start_mb; outputs are stored as "<step>.<number>", gradients as "gradient.<number>"
   {"do": "time", "steps": 10}     -> ms: a list
   {"do": "finish"}                -> peak_mb, step_peak_mb, reports
 """
@@ -72,7 +73,7 @@ class Worker:
             import grappler_go
 
             grappler_go.enable(**request["settings"])
-        program = models.build(request["program"], request.get("batch", 0))
+        program = models.build(request["program"], models.Options(**request.get("options", {})))
         self._args = program.args
         self._step = program.step
         if mode == "jit":
@@ -84,10 +85,13 @@ class Worker:
         first_ms = 0.0
         for number in range(request["compare_steps"]):
             began = time.perf_counter()
-            values = [_numpy(t) for t in tf.nest.flatten(self._step(*self._args))]
+            result = self._step(*self._args)
+            values, gradients = result if program.gives_gradients else (result, ())
+            found = {f"{number}.{i}": _numpy(t) for i, t in enumerate(tf.nest.flatten(values))}
             if number == 0:
                 first_ms = (time.perf_counter() - began) * 1e3
-            outputs.update({f"{number}.{i}": v for i, v in enumerate(values) if v is not None})
+            found.update({f"gradient.{i}": _numpy(t) for i, t in enumerate(gradients)})
+            outputs.update({name: value for name, value in found.items() if value is not None})
         np.savez(request["outputs"], **outputs)
         self._peak_before = memory_mb("VmHWM")
         reset_peak()
@@ -123,7 +127,7 @@ def _numpy(value: Any) -> Any:
     import numpy as np
     import tensorflow as tf
 
-    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor | tf.IndexedSlices):
         value = value.values
     if not isinstance(value, tf.Tensor) or value.dtype in (tf.variant, tf.resource, tf.string):
         return None

@@ -15,19 +15,27 @@ A mode that crashes or hangs gets a row that says so.
 `bench overhead` measures the pass itself: what each phase costs on graphs of
 about 1,000, 10,000 and 80,000 nodes, beside TensorFlow's own Grappler.
 
+`bench outputs` compares outputs and gradients of one step with the pass on and
+off, under a policy that wants every op compiled:
+PROGRAM..., or without any all built-in ones and all of keras.applications. With
+--out, a sweep that was stopped goes on where it was.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
   grappler-go bench train:make_step --rounds=20 --policy=my_policy
   grappler-go bench overhead --json
+  grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
 """
+
+from typing import Any
 
 from absl import flags
 
-from grappler_go.bench import harness, models
-from grappler_go.cli import bench_table, common
+from grappler_go.bench import harness, models, outputs
+from grappler_go.cli import bench_outputs, bench_overhead, bench_table, common
 
-USAGE = "[flags] PROGRAM... | overhead"
+USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...]"
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
@@ -43,6 +51,16 @@ flags.DEFINE_float(
     "timeout", 300.0, "Seconds after which a mode is given up.", 1.0, flag_values=FLAGS
 )
 flags.DEFINE_bool("list", False, "List the built-in programs.", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "image_size",
+    0,
+    "outputs: height and width for keras.applications; 0 for their own.",
+    0,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "out", None, "outputs: a file that gets a JSON line a program.", flag_values=FLAGS
+)
 flags.DEFINE_list(
     "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
 )
@@ -53,7 +71,10 @@ def run(args: list[str]) -> int:
     if FLAGS.list:
         return _list()
     if args == ["overhead"]:
-        return _overhead()
+        sizes = [int(size) for size in FLAGS.nodes]
+        return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS.json)
+    if args[:1] == ["outputs"]:
+        return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:
@@ -114,32 +135,18 @@ def _list() -> int:
     return 0
 
 
-def _overhead() -> int:
-    from grappler_go.bench import overhead
-
-    sizes = [int(size) for size in FLAGS.nodes]
-    measured = []
-    with bench_table.progress_bar(len(sizes) + 1, "overhead") as bar:
-        task = bar.task_ids[0]
-        for size in sizes:
-            bar.update(task, advance=1, description=f"overhead: about {size:,} nodes")
-            measured.append(overhead.measure(size, common.settings_from(FLAGS)))
-        small_us = overhead.small_graph_micros(common.settings_from(FLAGS))
-    if FLAGS.json:
-        common.print_json(
-            {"graphs": [m.to_dict() for m in measured], "small_graph_micros": small_us}
-        )
-        return 0
-    numbers = tuple(f"{m.nodes:,} nodes" for m in measured)
-    table = common.new_table("milliseconds a graph", "", *numbers, right=numbers)
-    for phase in overhead.PHASES:
-        table.add_row(phase, *(f"{m.phases_ms.get(phase, 0):.3g}" for m in measured))
-    table.add_section()
-    table.add_row("all but the policy", *(f"{m.core_ms:.3g}" for m in measured))
-    table.add_row("TensorFlow's own Grappler", *(f"{m.tensorflow_ms:,.0f}" for m in measured))
-    table.add_row("graph, MB", *(f"{m.graph_mb:.3g}" for m in measured))
-    table.add_row("extra memory, MB", *(f"{m.extra_mb:.3g}" for m in measured))
-    table.add_row("outcome", *(m.outcome for m in measured))
-    common.OUT.print(table)
-    common.OUT.print(f"a graph too small to matter: {small_us:.1f} microseconds")
-    return 0
+def _outputs_options() -> dict[str, object]:
+    """Everything is wanted, but what was asked for by a flag."""
+    settings: dict[str, Any] = {
+        "min_gain": 0.0,
+        "budget_ms": 60_000,
+        **common.settings_from(FLAGS, callables=False),
+    }
+    if not FLAGS["policy"].present:
+        settings["policy"] = outputs.EVERYTHING
+    return {
+        "settings": settings,
+        "batch": FLAGS.batch,
+        "image_size": FLAGS.image_size,
+        "timeout_s": FLAGS.timeout,
+    }

@@ -1,0 +1,40 @@
+"""`grappler-go bench overhead`: what the pass itself costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from grappler_go.bench import overhead
+from grappler_go.cli import bench_table, common
+
+
+def run(sizes: Sequence[int], settings: Mapping[str, Any], as_json: bool) -> int:
+    """Measures graphs of about those many nodes and prints a column for each."""
+    measured = []
+    with bench_table.progress_bar(len(sizes) + 1, "overhead") as bar:
+        task = bar.task_ids[0]
+        for size in sizes:
+            bar.update(task, advance=1, description=f"overhead: about {size:,} nodes")
+            measured.append(overhead.measure(size, settings))
+        small_us = overhead.small_graph_micros(settings)
+    if as_json:
+        common.print_json(
+            {"graphs": [m.to_dict() for m in measured], "small_graph_micros": small_us}
+        )
+        return 0
+    _show(measured)
+    common.OUT.print(f"a graph too small to matter: {small_us:.1f} microseconds")
+    return 0
+
+
+def _show(measured: Sequence[overhead.Overhead]) -> None:
+    numbers = tuple(f"{m.nodes:,} nodes" for m in measured)
+    table = common.new_table("milliseconds a graph", "", *numbers, right=numbers)
+    for phase in overhead.PHASES:
+        table.add_row(phase, *(f"{m.phases_ms.get(phase, 0):.3g}" for m in measured))
+    table.add_section()
+    table.add_row("all but the policy", *(f"{m.core_ms:.3g}" for m in measured))
+    table.add_row("TensorFlow's own Grappler", *(f"{m.tensorflow_ms:,.0f}" for m in measured))
+    table.add_row("graph, MB", *(f"{m.graph_mb:.3g}" for m in measured))
+    table.add_row("extra memory, MB", *(f"{m.extra_mb:.3g}" for m in measured))
+    table.add_row("outcome", *(m.outcome for m in measured))
+    common.OUT.print(table)
