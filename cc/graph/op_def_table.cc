@@ -128,6 +128,8 @@ constexpr OpRow kTranscendentalRows[] = {
     {"Tanh", 1, kXla},
     {"TanhGrad", 1, kXla},
     {"_UnaryOpsComposition", 1, kXla | kRemapped},
+    {"_MklFusedMish", 1, kRemapped},
+    {"_MklSwish", 1, kRemapped},
     {"Xdivy", 1, kXla},
     {"Xlog1py", 1, kXla},
     {"Xlogy", 1, kXla},

@@ -379,6 +379,7 @@ constexpr RuleFamily kRules[] = {
      "Expm1 "
      "Floor Invert Lgamma Log Log1p LogicalNot Ndtri Neg Reciprocal Rint Round "
      "Rsqrt Sigmoid Sign Sin Sinh Sqrt Square Tan Tanh _UnaryOpsComposition "
+     "_MklFusedMish _MklSwish "
      "FakeQuantWithMinMaxVars Cumsum Cumprod CumulativeLogsumexp Cholesky "
      "MatrixInverse FFT FFT2D FFT3D IFFT IFFT2D IFFT3D"},
     {ToBoolRule, "IsFinite IsInf IsNan"},

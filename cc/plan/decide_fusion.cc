@@ -32,15 +32,29 @@ struct Trial {
   double micros = 0;
 };
 
+void Finish(const OpGraph& graph, const OpMicros& micros,
+            const PlanOptions& options, int32_t cores, Trial* trial) {
+  KeepWhatPays(graph, micros, options, &trial->groups,
+               &trial->candidates.reason);
+  trial->micros = StepWithGroups(graph, micros, options, trial->groups, cores);
+}
+
 Trial TryCandidates(const OpGraph& graph, const Logits& logits,
                     const OpMicros& micros, const PlanOptions& options,
                     int32_t cores, FusionCandidates candidates) {
-  Trial trial{std::move(candidates), {}, 0};
-  trial.groups = GroupByLevel(graph, trial.candidates);
-  MergeByPriority(graph, trial.candidates, logits.fusion, &trial.groups);
-  KeepWhatPays(graph, micros, options, &trial.groups, &trial.candidates.reason);
-  trial.micros = StepWithGroups(graph, micros, options, trial.groups, cores);
-  return trial;
+  Trial apart{std::move(candidates), {}, 0};
+  apart.groups = GroupByLevel(graph, apart.candidates);
+  MergeByPriority(graph, apart.candidates, logits.fusion, &apart.groups);
+  TrimRims(graph, micros, &apart.groups, &apart.candidates.reason);
+  Trial joined = apart;
+  MergeSiblings(graph, joined.candidates, micros, options, &joined.groups);
+  const bool differ = joined.groups.count < apart.groups.count;
+  Finish(graph, micros, options, cores, &apart);
+  if (!differ) return apart;
+  // Joined, siblings no longer run side by side: that may cost more than
+  // starting each.
+  Finish(graph, micros, options, cores, &joined);
+  return joined.micros <= apart.micros ? joined : apart;
 }
 
 // An op that is slower compiled may still be worth taking in, when leaving it

@@ -103,7 +103,8 @@ TypeFacts FactsOf(const OpDef& def) {
        def.op_class == OpClass::kMove || def.op_class == OpClass::kGather);
   facts.unfusable = def.name == "_FusedMatMul" || def.name == "_FusedConv2D" ||
                     def.name == "_FusedBatchNormEx" ||
-                    def.name == "_UnaryOpsComposition";
+                    def.name == "_UnaryOpsComposition" ||
+                    def.name == "_MklSwish" || def.name == "_MklFusedMish";
   return facts;
 }
 

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <utility>
 
+#include "cc/graph/contracted_graph.h"
 #include "cc/graph/fingerprint.h"
 #include "cc/plan/contraction.h"
 
@@ -87,44 +89,6 @@ std::vector<Boundary> Boundaries(const OpGraph& graph,
     }
   }
   return boundary;
-}
-
-// Removing an op that nothing in its group feeds, or that feeds nothing in it,
-// leaves no path from the group through the op back into the group: what was
-// acyclic when contracted stays so.
-void TrimRims(const OpGraph& graph, const OpMicros& micros,
-              FusionGroups* groups, std::vector<Reason>* reason) {
-  const int32_t n = graph.num_ops();
-  std::vector<int32_t>& group = groups->of_op;
-  std::vector<int32_t> preds(n, 0), succs(n, 0);  // edges within the group
-  for (int32_t i = 0; i < n; ++i) {
-    for (const InputEdge& e : graph.inputs(i)) {
-      if (group[i] < 0 || group[i] != group[e.src]) continue;
-      ++preds[i];
-      ++succs[e.src];
-    }
-  }
-  std::vector<int32_t> loses;
-  auto look_at = [&](int32_t i) {
-    if (group[i] >= 0 && micros.compiled[i] > micros.alone[i] &&
-        (preds[i] == 0 || succs[i] == 0)) {
-      loses.push_back(i);
-    }
-  };
-  for (int32_t i = 0; i < n; ++i) look_at(i);
-  while (!loses.empty()) {
-    const int32_t i = loses.back();
-    loses.pop_back();
-    const int32_t g = std::exchange(group[i], -1);
-    if (g < 0) continue;
-    (*reason)[i] = Reason::kSlowerCompiled;
-    for (const InputEdge& e : graph.inputs(i)) {
-      if (group[e.src] == g && --succs[e.src] == 0) look_at(e.src);
-    }
-    for (const OutputEdge& e : graph.outputs(i)) {
-      if (group[e.dst] == g && --preds[e.dst] == 0) look_at(e.dst);
-    }
-  }
 }
 
 // Views, constants and the like do not count for the size of a group.
@@ -353,20 +317,104 @@ std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
   return overhead;
 }
 
+// Removing an op that nothing in its group feeds, or that feeds nothing in it,
+// leaves no path from the group through the op back into the group: what was
+// acyclic when contracted stays so.
+void TrimRims(const OpGraph& graph, const OpMicros& micros,
+              FusionGroups* groups, std::vector<Reason>* reason) {
+  const int32_t n = graph.num_ops();
+  std::vector<int32_t>& group = groups->of_op;
+  std::vector<int32_t> preds(n, 0), succs(n, 0);  // edges within the group
+  for (int32_t i = 0; i < n; ++i) {
+    for (const InputEdge& e : graph.inputs(i)) {
+      if (group[i] < 0 || group[i] != group[e.src]) continue;
+      ++preds[i];
+      ++succs[e.src];
+    }
+  }
+  std::vector<int32_t> loses;
+  auto look_at = [&](int32_t i) {
+    if (group[i] >= 0 && micros.compiled[i] > micros.alone[i] &&
+        (preds[i] == 0 || succs[i] == 0)) {
+      loses.push_back(i);
+    }
+  };
+  for (int32_t i = 0; i < n; ++i) look_at(i);
+  while (!loses.empty()) {
+    const int32_t i = loses.back();
+    loses.pop_back();
+    const int32_t g = std::exchange(group[i], -1);
+    if (g < 0) continue;
+    (*reason)[i] = Reason::kSlowerCompiled;
+    for (const InputEdge& e : graph.inputs(i)) {
+      if (group[e.src] == g && --succs[e.src] == 0) look_at(e.src);
+    }
+    for (const OutputEdge& e : graph.outputs(i)) {
+      if (group[e.dst] == g && --preds[e.dst] == 0) look_at(e.dst);
+    }
+  }
+}
+
+namespace {
+
+// What each group gains, microseconds, its overhead taken off; [groups.count].
+std::vector<double> GroupGains(const OpGraph& graph, const OpMicros& micros,
+                               const PlanOptions& options,
+                               const FusionGroups& groups) {
+  std::vector<double> gain;
+  for (float overhead : GroupOverheads(graph, micros, options, groups)) {
+    gain.push_back(-overhead);
+  }
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const int32_t g = groups.of_op[i];
+    if (g >= 0) gain[g] += micros.alone[i] - micros.compiled[i];
+  }
+  return gain;
+}
+
+}  // namespace
+
+// Groups at one depth of the contracted graph: an edge leads to a greater
+// depth, so no path joins two of them, and depths stay what they are when these
+// become one. Hence all depths can be looked at together.
+void MergeSiblings(const OpGraph& graph, const FusionCandidates& candidates,
+                   const OpMicros& micros, const PlanOptions& options,
+                   FusionGroups* groups) {
+  if (groups->count < 2) return;
+  PlanOptions started = options;
+  started.group_launch_micros = 0;
+  const std::vector<double> gain = GroupGains(graph, micros, started, *groups);
+  const ContractedGraph contracted =
+      Contract(graph, groups->of_op, groups->count);
+  const std::vector<double> depth = LongestPathsBefore(
+      contracted, std::vector<double>(contracted.num_nodes(), 1.0));
+
+  std::vector<int32_t> device(groups->count, 0);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (groups->of_op[i] >= 0) device[groups->of_op[i]] = candidates.device[i];
+  }
+  std::map<std::pair<double, int32_t>, int32_t> eldest;
+  std::vector<int32_t> merged_into(groups->count);
+  for (int32_t g = 0; g < groups->count; ++g) {
+    merged_into[g] =
+        gain[g] <= 0
+            ? g
+            : eldest.try_emplace({depth[g], device[g]}, g).first->second;
+  }
+  for (int32_t& g : groups->of_op) {
+    if (g >= 0) g = merged_into[g];
+  }
+  Renumber(std::vector<bool>(groups->count, true), groups);
+}
+
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason) {
-  TrimRims(graph, micros, groups, reason);
-  std::vector<double> gain;
-  for (float overhead : GroupOverheads(graph, micros, options, *groups)) {
-    gain.push_back(-overhead);
-  }
+  const std::vector<double> gain = GroupGains(graph, micros, options, *groups);
   std::vector<int32_t> size(groups->count, 0);
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     const int32_t g = groups->of_op[i];
-    if (g < 0) continue;
-    gain[g] += micros.alone[i] - micros.compiled[i];
-    size[g] += DoesWork(graph, i) ? 1 : 0;
+    if (g >= 0) size[g] += DoesWork(graph, i) ? 1 : 0;
   }
   std::vector<bool> kept(groups->count);
   double total = 0;

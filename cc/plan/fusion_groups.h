@@ -52,8 +52,19 @@ std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
                                   const FusionGroups& groups);
 
 // Takes ops off the rim of a group where compiling them costs more than it
-// gains, then dissolves groups that are too small or do not pay. Returns the
-// microseconds gained by what is left; `reason` says why the others are not.
+// gains; `reason` says so.
+void TrimRims(const OpGraph& graph, const OpMicros& micros,
+              FusionGroups* groups, std::vector<Reason>* reason);
+
+// Joins groups of one device between which no path leads and that would pay but
+// for what starting them costs: an optimizer's update of each variable, which
+// hangs on nothing but its own slots, starts once for all.
+void MergeSiblings(const OpGraph& graph, const FusionCandidates& candidates,
+                   const OpMicros& micros, const PlanOptions& options,
+                   FusionGroups* groups);
+
+// Dissolves groups that are too small or do not pay. Returns the microseconds
+// gained by what is left; `reason` says why the others are not.
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason);

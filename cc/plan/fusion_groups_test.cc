@@ -156,6 +156,12 @@ TEST(FusionGroups, OfRandomGraphsStayAcyclicWhenTrimmedAndDissolved) {
     options.min_group_ops = 2;
     options.group_launch_micros = 2;
     options.group_tensor_micros = options.group_output_micros_per_mb = 0;
+    TrimRims(*graph, micros, &groups, &candidates.reason);
+    ASSERT_TRUE(ContractedIsAcyclic(*graph, groups));
+    if (round % 2) {
+      MergeSiblings(*graph, candidates, micros, options, &groups);
+      ASSERT_NO_FATAL_FAILURE(ExpectPromises(*graph, candidates, groups));
+    }
     const double gain =
         KeepWhatPays(*graph, micros, options, &groups, &candidates.reason);
     EXPECT_TRUE(ContractedIsAcyclic(*graph, groups));
@@ -202,12 +208,49 @@ TEST(FusionGroups, ARimOpThatLosesIsTakenOffAndWhatStoodBehindItToo) {
   micros.compiled[graph->find("c")] = micros.compiled[graph->find("d")] = 60;
   PlanOptions options;
   options.min_group_ops = 2;
+  TrimRims(*graph, micros, &groups, &candidates.reason);
   KeepWhatPays(*graph, micros, options, &groups, &candidates.reason);
   EXPECT_EQ(groups.of_op[graph->find("a")], 0);
   EXPECT_EQ(groups.of_op[graph->find("b")], 0);
   EXPECT_EQ(groups.of_op[graph->find("c")], -1);
   EXPECT_EQ(groups.of_op[graph->find("d")], -1);
   EXPECT_EQ(candidates.reason[graph->find("c")], Reason::kSlowerCompiled);
+}
+
+TEST(FusionGroups, SiblingsThatWouldNotPayForAStartEachShareOne) {
+  const std::string bytes = GraphBuilder()
+                                .Arg("x", {8})
+                                .Arg("y", {8})
+                                .Arg("z", {8})
+                                .Node("a", "Tanh", {"x"}, kT)
+                                .Node("b", "Tanh", {"a"}, kT)
+                                .Node("c", "Tanh", {"y"}, kT)
+                                .Node("d", "Tanh", {"c"}, kT)
+                                .Node("never_pays", "Tanh", {"z"}, kT)
+                                .Build();
+  const StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok());
+  FusionCandidates candidates = AllOf(*graph, {});
+  FusionGroups groups = GroupByLevel(*graph, candidates);
+  ASSERT_EQ(groups.count, 3);
+  OpMicros micros;
+  micros.alone.assign(graph->num_ops(), 10);
+  micros.compiled.assign(graph->num_ops(), 0);
+  micros.compiled[graph->find("never_pays")] = 10;
+  PlanOptions options;
+  options.min_group_ops = 1;
+  options.group_launch_micros = 30;
+  options.group_tensor_micros = 1;
+  options.group_output_micros_per_mb = 0;
+  MergeSiblings(*graph, candidates, micros, options, &groups);
+  EXPECT_EQ(groups.of_op[graph->find("b")], groups.of_op[graph->find("d")]);
+  EXPECT_NE(groups.of_op[graph->find("b")],
+            groups.of_op[graph->find("never_pays")]);
+  // Four ops of 10, one start of 30, and the tensors x and y at 1 each.
+  EXPECT_NEAR(
+      KeepWhatPays(*graph, micros, options, &groups, &candidates.reason), 8,
+      1e-3);
+  EXPECT_EQ(groups.count, 1);
 }
 
 TEST(FusionGroups, AnOpLeftOutBetweenTwoOthersKeepsThemApart) {

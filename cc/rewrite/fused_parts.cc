@@ -50,6 +50,7 @@ class Parts {
     const std::string_view type = graph_.op(op_);
     if (type == "_UnaryOpsComposition") return UnaryOps();
     if (type == "_FusedBatchNormEx") return BatchNormEx();
+    if (type == "_MklSwish" || type == "_MklFusedMish") return Gated(type);
     for (const auto& [fused, contraction] :
          {std::pair<std::string_view, std::string_view>{"_FusedMatMul",
                                                         "MatMul"},
@@ -120,6 +121,20 @@ class Parts {
       }
       Then(name);
     }
+    return OkStatus();
+  }
+
+  // x sigmoid(x), or x tanh(softplus(x)).
+  Status Gated(std::string_view type) {
+    if (num_inputs() != 1) return Unknown(type);
+    last_ = FusedInput(0);
+    if (type == "_MklSwish") {
+      Then("Sigmoid");
+    } else {
+      Then("Softplus");
+      Then("Tanh");
+    }
+    Then("Mul", {FusedInput(0)});
     return OkStatus();
   }
 

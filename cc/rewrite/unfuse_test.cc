@@ -164,6 +164,22 @@ TEST(RewriteUnfuse, TakesAComposedUnaryOpApartInOrder) {
   EXPECT_TRUE(after.node("f").attr("op_names").empty());
 }
 
+TEST(RewriteUnfuse, TakesGatedActivationsApart) {
+  for (const auto& [fused, chain] :
+       {std::pair<const char*, const char*>{"_MklSwish", "Sigmoid Mul"},
+        {"_MklFusedMish", "Softplus Tanh Mul"}}) {
+    const TestGraph graph(
+        GraphBuilder()
+            .Arg("x", {4})
+            .Node("f", fused, {"x"}, {{"T", TypeAttrValue(kFloat)}})
+            .Retval("out", "f")
+            .Build());
+    const TestGraph after = Unfused(graph);
+    EXPECT_EQ(ChainOf(after, "f"), chain);
+    EXPECT_EQ(after.inputs("f").substr(after.inputs("f").find(' ')), " x");
+  }
+}
+
 GraphBuilder BatchNormEx(const std::string& mode, bool side_input) {
   GraphBuilder b;
   b.Arg("x", {2, 4, 4, 8});
