@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from grappler_go.bench.harness import Result
-from grappler_go.cli import common, demo
+from grappler_go.cli import bench_table, common, demo
 from grappler_go.cli.main import COMMANDS, command_module, main
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -269,11 +269,44 @@ def test_bench_prints_every_mode_as_json():
     done = _cli("bench", "black-scholes", "--batch=1000", "--rounds=2", "--round_seconds=0.01",
                 "--modes=default,ours", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)["black-scholes"]
+    told = json.loads(done.stdout)["programs"]["black-scholes"]
     assert set(told) == {"default", "ours"}
     assert told["ours"]["median_ms"] > 0
     assert told["ours"]["difference"] < 1e-4
     assert told["ours"]["reports"]
+
+
+def test_bench_stores_results_with_where_they_come_from_and_draws_them(tmp_path):
+    stored, drawn = tmp_path / "new" / "r.json", tmp_path / "r.svg"
+    done = _cli("bench", "black-scholes", "--batch=1000", "--rounds=2", "--round_seconds=0.01",
+                "--modes=default,ours", f"--save={stored}", f"--chart={drawn}")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(stored.read_text())
+    assert told["programs"]["black-scholes"]["ours"]["median_ms"] > 0
+    where = told["environment"]
+    assert where["command"].startswith("grappler-go bench black-scholes")
+    assert where["cores"] > 0
+    assert where["tensorflow"].count(".") == 2
+    assert "black-scholes" in drawn.read_text()
+
+
+def test_a_chart_of_an_unknown_kind_is_refused_with_what_is_known(tmp_path):
+    with pytest.raises(common.UsageError, match=r"--chart=.*r\.xyz: .*svg"):
+        _hand_out(chart=str(tmp_path / "r.xyz"))
+
+
+def test_a_chart_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(common.UsageError, match="pip install matplotlib"):
+        _hand_out(chart=str(tmp_path / "r.png"))
+
+
+def _hand_out(chart):
+    values = common.new_flags()
+    common.define_json(values)
+    bench_table.define_files(values)
+    values(["bench", f"--chart={chart}"])
+    bench_table.hand_out({"p": _results()}, values)
 
 
 def _results(**of_ours):

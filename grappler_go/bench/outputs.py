@@ -12,6 +12,7 @@ graph that sums in another order.
 """
 
 import dataclasses
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -61,7 +62,7 @@ class Comparison:
     def equal(self) -> bool:
         """Whether the program was compared and its outputs agree."""
         return not self.error and all(
-            difference <= max(TOLERANCE, SENSITIVITIES * sensitivity)
+            math.isfinite(difference) and difference <= max(TOLERANCE, SENSITIVITIES * sensitivity)
             for difference, sensitivity in (
                 (self.difference, self.sensitivity),
                 (self.gradient_difference, self.gradient_sensitivity),

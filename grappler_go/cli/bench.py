@@ -24,6 +24,7 @@ Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
   grappler-go bench train:make_step --rounds=20 --policy=my_policy
+  grappler-go bench lstm-train mlp-train --save=results.json --chart=results.png
   grappler-go bench overhead --json
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
 """
@@ -39,6 +40,7 @@ USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...]"
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
+bench_table.define_files(FLAGS)
 flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
@@ -80,15 +82,13 @@ def run(args: list[str]) -> int:
     for mode in FLAGS.modes:
         if mode not in harness.MODES:
             raise common.UsageError(f"no mode {mode!r}; there are {', '.join(harness.MODES)}")
-    told, failed = {}, False
+    programs = {}
     for program in args:
-        results = measure(program, _options())
-        failed |= any(result.error for result in results.values())
-        told[program] = {mode: result.to_dict() for mode, result in results.items()}
+        programs[program] = measure(program, _options())
         if not FLAGS.json:
-            show(program, results)
-    if FLAGS.json:
-        common.print_json(told)
+            show(program, programs[program])
+    bench_table.hand_out(programs, FLAGS)
+    failed = any(result.error for results in programs.values() for result in results.values())
     return 1 if failed else 0
 
 

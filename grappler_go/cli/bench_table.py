@@ -1,20 +1,20 @@
-"""Results of the harness as tables; used by bench and demo."""
+"""Results of the harness as tables, files and charts; used by bench and demo."""
 
+import json
+import pathlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
+from absl import flags
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from grappler_go.bench import chart, environment
+from grappler_go.bench.chart import TITLES
 from grappler_go.bench.harness import Result
 from grappler_go.cli import common
 
-TITLES = {
-    "default": "TensorFlow",
-    "jit": "jit_compile=True",
-    "auto": "auto-clustering",
-    "ours": "grappler-go",
-}
 _NUMBERS = ("median ms", "10-90 %", "speed-up", "rounds", "first ms", "peak MB", "difference")
 
 
@@ -57,6 +57,49 @@ def print_reports(results: Mapping[str, Result]) -> None:
     largest = sorted(reports, key=lambda report: -report.num_nodes)
     for report in [r for r in largest if r.applied] or largest[:1]:
         common.OUT.print(f"  {report}", markup=False)
+
+
+def define_files(values: flags.FlagValues) -> None:
+    """--save and --chart, where results go beside the screen."""
+    flags.DEFINE_string("save", None, "Store the results here, as JSON.", flag_values=values)
+    flags.DEFINE_string(
+        "chart", None, "Draw the speed-ups here (.png, .svg, .pdf).", flag_values=values
+    )
+
+
+def hand_out(
+    programs: Mapping[str, Mapping[str, Result]], values: flags.FlagValues, **more: Any
+) -> None:
+    """Prints JSON, stores it and draws the chart: what the flags ask for.
+
+    Raises:
+      UsageError: a chart without matplotlib, or of a kind that it cannot draw.
+    """
+    where = environment.describe()
+    told = {
+        "environment": where,
+        "programs": {
+            program: {mode: result.to_dict() for mode, result in results.items()}
+            for program, results in programs.items()
+        },
+        **more,
+    }
+    if values.json:
+        common.print_json(told)
+    if values.save:
+        file = pathlib.Path(values.save)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(common.to_json_value(told), indent=1) + "\n", encoding="utf-8")
+    if values.chart:
+        note = "{cores} cores of {cpu}; TensorFlow {tensorflow}; {date}".format(**where)
+        try:
+            chart.draw(programs, values.chart, note)
+        except ImportError:
+            raise common.UsageError(
+                "--chart needs matplotlib: pip install matplotlib, or leave the flag out"
+            ) from None
+        except ValueError as error:
+            raise common.UsageError(f"--chart={values.chart}: {error}") from None
 
 
 @contextmanager

@@ -161,14 +161,15 @@ def load_function(spec: str) -> Any:
 
 def print_json(value: Any) -> None:
     """JSON on standard output. What has no place in JSON (NaN, infinity) is null."""
-    print(json.dumps(_plain(value), indent=2, allow_nan=False))
+    print(json.dumps(to_json_value(value), indent=2, allow_nan=False))
 
 
-def _plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
+    """Plain values, NaN and infinity as None."""
     if isinstance(value, dict):
-        return {str(key): _plain(v) for key, v in value.items()}
+        return {str(key): to_json_value(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [to_json_value(v) for v in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -3,21 +3,27 @@
 A Transformer's training step, MobileNetV2's training step and Inception-v3's
 inference, each under TensorFlow's default, jit_compile=True, auto-clustering and
 grappler-go. The exit status is 1 when outputs of ours differ from the default's
-by more than 1e-4 relative, or when ours is more than 5 % slower.
+by more than 1e-4 relative, or when ours is more than 5 % slower. What looks
+slower is timed again, twice as long, before it counts: on a shared machine even a
+graph that was left alone may seem slower once.
 
 Examples:
   grappler-go demo
-  grappler-go demo --json > demo.json
+  grappler-go demo --save=demo.json --chart=demo.png
 """
+
+from collections.abc import Sequence
 
 from absl import flags
 
+from grappler_go.bench import harness
 from grappler_go.bench.harness import Result
-from grappler_go.cli import bench, common
+from grappler_go.cli import bench, bench_table, common
 
 USAGE = "[flags]"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
+bench_table.define_files(FLAGS)
 flags.DEFINE_integer("rounds", 12, "Turns of each mode.", 2, flag_values=FLAGS)
 flags.DEFINE_string("policy", "default", "Who decides.", flag_values=FLAGS)
 
@@ -34,28 +40,36 @@ def run(args: list[str]) -> int:
     """Runs it; 1 when something is not as it should be."""
     if args:
         raise common.UsageError("demo takes no arguments; to measure a program of yours: bench")
-    told, problems = {}, []
+    programs: dict[str, dict[str, Result]] = {}
+    problems = []
     for program in PROGRAMS:
-        results = bench.measure(
-            program,
-            {
-                "rounds": FLAGS.rounds,
-                "compare_steps": COMPARE_STEPS,
-                "settings": {"policy": FLAGS.policy},
-            },
-        )
-        told[program] = {mode: result.to_dict() for mode, result in results.items()}
+        results = _measure(program, FLAGS.rounds, harness.MODES)
+        if not results["ours"].error and results["ours"].speedup < MIN_SPEEDUP:
+            again = _measure(program, 2 * FLAGS.rounds, ("default", "ours"))
+            results = {**results, **again}
+        programs[program] = results
         problems += [f"{program}: {problem}" for problem in problems_of(results)]
         if not FLAGS.json:
             bench.show(program, results)
-    if FLAGS.json:
-        common.print_json({"programs": told, "problems": problems})
-    else:
+    bench_table.hand_out(programs, FLAGS, problems=problems)
+    if not FLAGS.json:
         for problem in problems:
             common.OUT.print(problem, style="red", markup=False)
         if not problems:
             common.OUT.print("same outputs, none slower", style="green")
     return 1 if problems else 0
+
+
+def _measure(program: str, rounds: int, modes: Sequence[str]) -> dict[str, Result]:
+    return bench.measure(
+        program,
+        {
+            "modes": modes,
+            "rounds": rounds,
+            "compare_steps": COMPARE_STEPS,
+            "settings": {"policy": FLAGS.policy},
+        },
+    )
 
 
 def problems_of(results: dict[str, Result]) -> list[str]:

@@ -1,0 +1,67 @@
+"""Results as a bar chart. Needs matplotlib: pip install grappler-go[chart]."""
+
+import os
+from collections.abc import Mapping
+
+from grappler_go.bench.harness import Result
+
+TITLES = {
+    "default": "TensorFlow",
+    "jit": "jit_compile=True",
+    "auto": "auto-clustering",
+    "ours": "grappler-go",
+}
+_COLORS = {"jit": "#9aa5b1", "auto": "#cbd2d9", "ours": "#2f6fed"}
+
+
+def draw(
+    programs: Mapping[str, Mapping[str, Result]], path: str | os.PathLike[str], note: str
+) -> None:
+    """Speed-ups over TensorFlow's default, a group of bars for each program.
+
+    Args:
+      programs: program -> mode -> result; failed modes have no bar.
+      path: where the picture goes; its ending says what kind.
+      note: one line below the picture, such as the machine.
+
+    Raises:
+      ImportError: no matplotlib.
+      OSError, ValueError: the file cannot be written, or is of no known kind.
+    """
+    from matplotlib.figure import Figure
+
+    modes = [mode for mode in _COLORS if any(mode in results for results in programs.values())]
+    height = 0.8 / max(1, len(modes))
+    figure = Figure(figsize=(8, 1.2 + 0.35 * len(modes) * len(programs)), layout="constrained")
+    axes = figure.subplots()
+    for place, mode in enumerate(modes):
+        for row, results in enumerate(programs.values()):
+            result = results.get(mode)
+            if result is None or result.error or not result.speedup:
+                continue
+            y = row + (place - (len(modes) - 1) / 2) * height
+            spread = [
+                [max(0.0, result.speedup - result.speedup_low)],
+                [max(0.0, result.speedup_high - result.speedup)],
+            ]
+            axes.barh(
+                y,
+                result.speedup,
+                height * 0.9,
+                xerr=spread,
+                color=_COLORS[mode],
+                error_kw={"elinewidth": 0.8, "ecolor": "#52606d", "capsize": 2},
+                label=TITLES[mode] if row == 0 else None,
+            )
+            label = f" {result.speedup:.2f}x"
+            axes.text(result.speedup_high, y, label, va="center", fontsize=8)
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(programs)), list(programs))
+    axes.invert_yaxis()
+    axes.set_xlim(left=0)
+    axes.margins(x=0.12)
+    axes.set_xlabel("speed-up over TensorFlow's default (median and range of the rounds)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    figure.text(0.99, -0.02, note, ha="right", va="top", fontsize=7, color="#52606d")
+    figure.savefig(path, dpi=150, bbox_inches="tight")
