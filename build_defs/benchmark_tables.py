@@ -1,0 +1,124 @@
+"""Writes the tables of docs/benchmarks.md from docs/results.
+
+    python build_defs/benchmark_tables.py          # rewrites them
+    python build_defs/benchmark_tables.py --check  # fails if they are not up to date
+
+A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
+`grappler-go bench --save`, `bench overhead --save` or `bench outputs --out` wrote.
+"""
+
+import json
+import pathlib
+import re
+import sys
+from typing import Any
+
+DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
+PAGE = DOCS / "benchmarks.md"
+_TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
+_TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rendered(page: str) -> str:
+    """The page with its tables as the results say."""
+    return _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
+
+
+def _table(name: str) -> str:
+    path = DOCS / "results" / name
+    if path.suffix == ".jsonl":
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return _outputs([json.loads(line) for line in lines])
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    body = _overhead(stored) if "graphs" in stored else _programs(stored["programs"])
+    return _origin(stored["environment"]) + body
+
+
+def _origin(where: dict[str, Any]) -> str:
+    return (
+        f"`{where['command']}`, {where['date']}, {where['cores']} cores of {where['cpu']}, "
+        f"TensorFlow {where['tensorflow']}.\n\n"
+    )
+
+
+def _rows(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _programs(programs: dict[str, dict[str, dict[str, Any]]]) -> str:
+    modes = [mode for mode in _TITLES if any(mode in results for results in programs.values())]
+    rows = []
+    for program, results in programs.items():
+        rows.append([program, *(_cell(mode, results.get(mode)) for mode in modes)])
+    return _rows(["median ms a step (speed-up, range)", *(_TITLES[m] for m in modes)], rows)
+
+
+def _cell(mode: str, result: dict[str, Any] | None) -> str:
+    if result is None:
+        return ""
+    if result["error"]:
+        return "failed"
+    if mode == "default":
+        return f"{result['median_ms']:.3g}"
+    return (
+        f"{result['median_ms']:.3g} (**{result['speedup']:.2f}x**, "
+        f"{result['speedup_low']:.2f}-{result['speedup_high']:.2f})"
+    )
+
+
+def _overhead(stored: dict[str, Any]) -> str:
+    graphs = stored["graphs"]
+    phases = ("parse", "features", "policy", "plan", "rewrite", "verify")
+    rows = [[p, *(f"{g['phases_ms'].get(p, 0):.3g}" for g in graphs)] for p in phases]
+    for title, key in (
+        ("all but the policy", "core_ms"),
+        ("TensorFlow's own Grappler", "tensorflow_ms"),
+        ("graph, MB", "graph_mb"),
+        ("result, MB", "result_mb"),
+        ("extra memory, MB", "extra_mb"),
+    ):
+        rows.append(
+            [title, *(f"{g[key]:,.3g}" if g[key] < 1e3 else f"{g[key]:,.0f}" for g in graphs)]
+        )
+    head = ["milliseconds a graph", *(f"{g['nodes']:,} nodes" for g in graphs)]
+    small = f"\nA graph too small to matter: {stored['small_graph_micros']:.0f} microseconds.\n"
+    return _rows(head, rows) + small
+
+
+def _outputs(compared: list[dict[str, Any]]) -> str:
+    rows = []
+    for one in sorted(compared, key=lambda one: str(one["program"])):
+        trained = one["program"].endswith("-train")
+        rows.append(
+            [
+                one["program"],
+                f"{one['grouped_ops']:,} in {one['groups']:,}",
+                _number(one["difference"], one["sensitivity"]),
+                _number(one["gradient_difference"], one["gradient_sensitivity"]) if trained else "",
+            ]
+        )
+    return _rows(
+        ["program", "ops in groups", "outputs (last digit)", "gradients (last digit)"], rows
+    )
+
+
+def _number(difference: float, sensitivity: float) -> str:
+    return f"{difference:.0e} ({sensitivity:.0e})"
+
+
+def main(arguments: list[str]) -> int:
+    """Rewrites, or with --check compares; 1 when the page is not up to date."""
+    page = PAGE.read_text(encoding="utf-8")
+    wanted = rendered(page)
+    if arguments == ["--check"]:
+        if page != wanted:
+            print(f"{PAGE} is not what docs/results say: python build_defs/benchmark_tables.py")
+            return 1
+        return 0
+    PAGE.write_text(wanted, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
