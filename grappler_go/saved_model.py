@@ -80,9 +80,9 @@ def optimize_saved_model(
             f"{in_dir} has no signature {signature!r}; it has " + ", ".join(sorted(root.signatures))
         )
     function = root.signatures[signature]
-    inputs = _example_inputs(function, example_inputs)
+    inputs = make_inputs(function, example_inputs)
     expected = _run(function, inputs, function.variables)
-    graph = _graph_of(function, inputs)
+    graph = graph_of(function, inputs)
     decided = offline.decide(
         graph,
         policy=policy,
@@ -106,8 +106,16 @@ def _input_specs(function: Any) -> dict[str, "tf.TensorSpec"]:
     return dict(function.structured_input_signature[1])
 
 
-def _example_inputs(function: Any, given: Mapping[str, Any] | None) -> dict[str, "tf.Tensor"]:
-    """The given inputs as tensors, or made-up ones that fit the signature."""
+def make_inputs(function: Any, given: Mapping[str, Any] | None = None) -> dict[str, "tf.Tensor"]:
+    """Inputs to call a signature with.
+
+    Args:
+      function: a concrete function of a loaded SavedModel's signatures.
+      given: input name -> array; None: made up to fit the signature.
+
+    Raises:
+      ValueError: what is given does not fit; nothing can be made up.
+    """
     tf = native.tensorflow()
     specs = _input_specs(function)
     if given is not None:
@@ -142,8 +150,14 @@ def _run(function: Any, inputs: Mapping[str, "tf.Tensor"], variables: Sequence[A
                 variable.assign(value)
 
 
-def _graph_of(function: Any, inputs: Mapping[str, "tf.Tensor"]) -> captured.CapturedGraph:
-    """The signature's own graph, not that of a function which it calls."""
+def graph_of(function: Any, inputs: Mapping[str, "tf.Tensor"]) -> captured.CapturedGraph:
+    """A signature's own graph as the pass sees it, not that of a function which it
+    calls. The signature is run once; variables that it writes are put back.
+
+    Raises:
+      ValueError: TensorFlow did not show it.
+      What capture() raises.
+    """
     graphs = captured.capture(lambda: _run(function, inputs, function.variables), trace=False)
     results = len(function.outputs)
     for graph in graphs:

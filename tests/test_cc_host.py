@@ -177,6 +177,16 @@ def test_a_saved_model_policy_decides(host: pathlib.Path, policy: pathlib.Path) 
     assert len(result["reports"]) == 2, result["reports"]
 
 
+def test_a_graph_is_decided_once_and_computes_the_same_each_time(
+    host: pathlib.Path, policy: pathlib.Path
+) -> None:
+    result = run(host, f"--policy={policy}", "--runs=2", "--iterations=5")
+    check_applied(result, "test-1.0")
+    assert result["iterations"] == 15, "one run without the plugin and two with it"
+    assert result["largest_change"] == 0
+    assert len(result["reports"]) == 2, "a graph was optimised again while it ran"
+
+
 def test_a_saved_model_with_variables_decides(host: pathlib.Path, tmp_path: pathlib.Path) -> None:
     check_applied(run(host, f"--policy={export(WithVariable(), tmp_path)}"), "test-1.0")
 
@@ -216,7 +226,7 @@ def test_a_meta_optimizer_that_runs_once_is_noticed(
     host: pathlib.Path, policy: pathlib.Path
 ) -> None:
     # The first graph waits for a second round that does not come; later ones do not.
-    result = run(host, f"--policy={policy}", "--runs=3", "--iterations=1")
+    result = run(host, f"--policy={policy}", "--runs=3", "--meta_iterations=1")
     check_applied(result, "test-1.0")
     assert len(result["reports"]) == 2
 

@@ -76,6 +76,11 @@ def test_help_tells_usage_and_examples(name, capsys):
         assert flag in out
 
 
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_json(name):
+    assert "json" in command_module(name).FLAGS
+
+
 def test_help_of_a_script_is_the_scripts_own(tmp_path):
     script = tmp_path / "s.py"
     script.write_text("import sys; print(sys.argv[1:])")
@@ -117,7 +122,10 @@ def test_the_version_is_the_packages(capsys):
 
 def test_library_prints_the_path_that_tensorflow_can_load(capsys):
     assert main(["library"]) == 0
-    assert pathlib.Path(capsys.readouterr().out.strip()).is_file()
+    path = capsys.readouterr().out.strip()
+    assert pathlib.Path(path).is_file()
+    assert main(["library", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"library": path}
 
 
 _SCRIPT = """
@@ -159,6 +167,33 @@ def test_run_reports_what_happened_to_each_graph(script):
     done = _cli("run", "--reports", script)
     assert done.returncode == 0, done.stderr
     assert "left alone" in done.stderr
+
+
+def test_run_prints_reports_as_json_and_nothing_of_the_script(script):
+    script.write_text(_SCRIPT + "import os; os.system('echo of a process')\n")
+    done = _cli("run", "--json", script)
+    told = json.loads(done.stdout)
+    assert "sum 6.0" in done.stderr
+    assert "of a process" in done.stderr
+    assert told["exit_status"] == done.returncode == 0
+    assert [report["applied"] for report in told["reports"]] == [False]
+    told = json.loads(_cli("run", "--json", script, "exit").stdout)
+    assert told["exit_status"] == 7
+
+
+def test_record_says_as_json_which_graphs_are_new(script, tmp_path):
+    folder = tmp_path / "graphs"
+    long = "tf.cumsum(tf.nn.softmax(" * 9 + "x" + "))" * 9
+    script.write_text(_SCRIPT.replace("x + x", long))
+    done = _cli("record", "--json", folder, script, "exit")
+    told = json.loads(done.stdout)
+    assert "sum" in done.stderr
+    assert told["folder"] == str(folder)
+    assert told["new"] == [path.name for path in folder.glob("*.pb")]
+    assert told["graphs"] == len(told["new"]) == 1
+    assert told["exit_status"] == done.returncode == 7
+    again = json.loads(_cli("record", "--json", folder, script).stdout)
+    assert (again["new"], again["graphs"]) == ([], 1)
 
 
 def test_record_stores_graphs_that_explain_can_read(script, tmp_path):

@@ -64,6 +64,28 @@ def test_a_graph_has_what_the_graphdef_says(graph, graphdef):
     assert graph.find("no such op") == -1
 
 
+def test_a_forward_pass_that_shares_ops_with_its_gradient_is_not_backward():
+    # TensorFlow gives the square in x^3 the name of the one in its gradient, 3x^2.
+    kernel = tf.Variable(tf.eye(8))
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            y = tf.nn.gelu(tf.matmul(x, kernel), approximate=True)
+            loss = tf.reduce_mean(tf.nn.gelu(tf.matmul(y, kernel), approximate=True))
+        kernel.assign_sub(tape.gradient(loss, kernel))
+        return loss
+
+    graph = grappler_go.capture(step, tf.ones((4, 8)))[0].op_graph()
+    bit = graph.flag_names()["backward"]
+    backward = {n for n, flags in zip(graph.names, graph.flags, strict=True) if flags & bit}
+    shared = {n for n in graph.names if n.startswith("gradient_tape/") and n.endswith("Pow/Pow")}
+    forward = {n for n in graph.names if n.startswith(("Gelu", "MatMul", "Mean"))}
+    assert shared, graph.names
+    assert len(forward) > 10
+    assert not backward & (shared | forward)
+    assert {n for n in graph.names if "TanhGrad" in n or "AssignSub" in n} <= backward
+
+
 def test_edges_are_the_inputs_of_nodes_both_ways(graph, graphdef):
     nodes = {n.name: n for n in tf.compat.v1.GraphDef.FromString(graphdef).node}
     outgoing = []

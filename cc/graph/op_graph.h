@@ -71,6 +71,12 @@ enum OpFlag : uint32_t {
   // 2. a data input comes from a backward op; or
   // 3. it depends on no fed tensor, only on constants and variables, and all of
   //    its data consumers, at least one, are backward (the optimizer's reads).
+  // Equal ops of both passes become one in TensorFlow, and that may have
+  // either's name. So 1 and 2 do not hold for constants and what is computed
+  // from constants alone; nor for an op that a gradient was taken of ("a/b" is
+  // one where there is a "gradient_tape/a/b/..." or "gradients/a/b_grad/...")
+  // and everything it is computed from. A gradient that is differentiated again
+  // is such an op.
   kBackward = 1 << 7,
   kConstant = 1 << 8,      // Const
   kSource = 1 << 9,        // _Arg, Placeholder, VarHandleOp, VariableV2

@@ -2,6 +2,7 @@
 // an op comes after its producers, back edges aside.
 #include <algorithm>
 
+#include "cc/graph/gradient_scope.h"
 #include "cc/graph/op_graph_builder.h"
 #include "cc/graph/wire.h"
 
@@ -40,6 +41,55 @@ bool PassesHandleOn(std::string_view op) {
 
 bool MakesHandle(std::string_view op) {
   return op == "VarHandleOp" || op == "VariableV2";
+}
+
+// The op whose gradient an op of that name helps to compute, -1 when the name
+// does not tell: model/mul for "gradient_tape/model/mul/Mul" as for
+// "gradients/model/mul_grad/Mul". Before the scope there may be that of an
+// inlined function, which the forward op has, too, and others that it has not.
+int32_t DifferentiatedOp(const OpGraph& graph, std::string_view name) {
+  const GradientScope scope = FindGradientScope(name);
+  const std::string_view before = name.substr(0, scope.begin);
+  const std::string_view after = name.substr(scope.end);
+  constexpr std::string_view kGrad = "_grad";
+  std::string prefixed;
+  for (size_t end = after.rfind('/'); end != std::string_view::npos && end > 0;
+       end = after.rfind('/', end - 1)) {
+    std::string_view of = after.substr(0, end);
+    if (!scope.tape) {
+      if (of.size() <= kGrad.size() ||
+          of.substr(of.size() - kGrad.size()) != kGrad) {
+        continue;
+      }
+      of.remove_suffix(kGrad.size());
+    }
+    int32_t op = graph.find(of);
+    for (size_t slash = before.find('/');
+         op < 0 && slash != std::string_view::npos;
+         slash = before.find('/', slash + 1)) {
+      prefixed.assign(before.substr(0, slash + 1)).append(of);
+      op = graph.find(prefixed);
+    }
+    if (op >= 0) return op;
+  }
+  return -1;
+}
+
+// By op: was a gradient taken of it, or of something that is computed from it?
+std::vector<bool> Differentiated(const OpGraph& graph) {
+  std::vector<bool> result(graph.num_ops());
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!graph.has(i, kBackward)) continue;
+    const int32_t op = DifferentiatedOp(graph, graph.name(i));
+    if (op >= 0) result[op] = true;
+  }
+  for (int32_t i = graph.num_ops(); i-- > 0;) {
+    if (!result[i]) continue;
+    for (const InputEdge& e : graph.inputs(i)) {
+      if (e.port != kControlPort && !e.back_edge) result[e.src] = true;
+    }
+  }
+  return result;
 }
 
 }  // namespace
@@ -137,22 +187,34 @@ void OpGraphBuilder::FlagFrames() {
 void OpGraphBuilder::FlagBackward() {
   OpGraph& g = graph_;
   const int32_t n = g.num_ops();
-  // Rule 1 was applied when the name was read. Downwards: rule 2, and whether a
-  // fed tensor is among the ancestors.
-  std::vector<bool> fed(n);
+  // Rule 1 was applied when the name was read.
+  const std::vector<bool> differentiated = Differentiated(g);
+  // Downwards: rule 2, and what is among the ancestors: a fed tensor, or
+  // nothing but constants.
+  std::vector<bool> fed(n), constant(n);
   for (int32_t i = 0; i < n; ++i) {
-    bool backward = false;
+    bool backward = false, inputs_constant = true;
+    int32_t inputs = 0;
     // Iterators, calls and random numbers feed as well as arguments do.
     const bool of_variable =
         g.has(i, kReadsVariable | kWritesVariable) && !g.has(i, kHasSubgraph);
     fed[i] = g.has(i, kSource | kStateful) && !MakesHandle(g.op(i)) &&
              dtype_[i] != kResource && !of_variable;
     for (const InputEdge& e : g.inputs(i)) {
-      if (e.port == kControlPort || e.back_edge) continue;
+      if (e.port == kControlPort) continue;
+      ++inputs;
+      inputs_constant = inputs_constant && !e.back_edge && constant[e.src];
+      if (e.back_edge) continue;
       backward = backward || g.has(e.src, kBackward);
       if (fed[e.src]) fed[i] = true;
     }
-    if (backward) g.flags_[i] |= kBackward;
+    constant[i] = g.has(i, kConstant) ||
+                  (inputs > 0 && inputs_constant && !fed[i] && !of_variable);
+    if (differentiated[i] || constant[i]) {
+      g.flags_[i] &= ~uint32_t{kBackward};
+    } else if (backward) {
+      g.flags_[i] |= kBackward;
+    }
   }
   // Upwards: rule 3. Handles and arguments belong to no pass.
   for (int32_t i = n; i-- > 0;) {

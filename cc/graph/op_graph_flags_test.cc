@@ -140,6 +140,99 @@ TEST(OpGraphFlags, FindTheBackwardPassAndTheWeightUpdate) {
   EXPECT_FALSE(g.has("adam/two", kBackward));  // the metric reads it too
 }
 
+TEST(OpGraphFlags, TakeNoConstantForTheBackwardPassThatTheForwardPassReads) {
+  const GraphBuilder::Attrs two = {{"dtype", kType},
+                                   {"value", FloatTensorAttr({}, {2})}};
+  const Flags g(
+      GraphBuilder()
+          .Arg("x", {})
+          .Node("gradient_tape/shared", "Const", {}, two)
+          .Node("gradient_tape/own", "Const", {}, two)
+          .Node("gradient_tape/computed", "Mul",
+                {"gradient_tape/shared", "gradient_tape/own"}, kFloatT)
+          .Node("half", "Mul", {"x", "gradient_tape/shared"}, kFloatT)
+          .Node("more", "AddV2", {"half", "gradient_tape/computed"}, kFloatT)
+          .Node("gradient_tape/a", "Mul", {"more", "gradient_tape/own"},
+                kFloatT)
+          .Node("gradient_tape/b", "Mul",
+                {"gradient_tape/a", "gradient_tape/shared"}, kFloatT)
+          .Node("gradient_tape/only", "Mul",
+                {"gradient_tape/own", "gradient_tape/own"}, kFloatT)
+          .Node("AddN", "AddN", {"gradient_tape/b", "gradient_tape/only"},
+                {{"T", kType}, {"N", IntAttrValue(2)}})
+          .VarArg("v", {})
+          .Node("read", "ReadVariableOp", {"v"}, kFloatDtype)
+          .Node("gradient_tape/decay", "Mul", {"read", "gradient_tape/shared"},
+                kFloatT)
+          .Retval("decay", "gradient_tape/decay")
+          .Retval("loss", "more"));
+  for (const char* name : {"gradient_tape/shared", "gradient_tape/own",
+                           "gradient_tape/computed", "half", "more", "loss"}) {
+    EXPECT_FALSE(g.has(name, kBackward)) << name;
+  }
+  for (const char* name :
+       {"gradient_tape/a", "gradient_tape/b", "gradient_tape/only", "AddN",
+        "gradient_tape/decay"}) {
+    EXPECT_TRUE(g.has(name, kBackward)) << name;
+  }
+}
+
+// x -> x * x^2 -> tanh, whose square is that which the gradient of x^3 was
+// given first; then a swish, the gradient of which has no scope.
+GraphBuilder SharedSquare(const std::string& call, const std::string& tape,
+                          const std::string& grad) {
+  const std::string g = call + tape;
+  return GraphBuilder()
+      .Arg("x", {4})
+      .Node(g + "gelu/Pow" + grad + "/Pow", "Square", {"x"}, kFloatT)
+      .Node(call + "gelu/mul_1", "Mul", {"x", g + "gelu/Pow" + grad + "/Pow"},
+            kFloatT)
+      .Node(call + "gelu/mul_2", "Mul", {call + "gelu/mul_1", "x"}, kFloatT)
+      .Node(call + "gelu/Tanh", "Tanh", {call + "gelu/mul_2"}, kFloatT)
+      .Node(call + "Sigmoid", "Sigmoid", {call + "gelu/Tanh"}, kFloatT)
+      .Node(g + "Mul", "Mul", {call + "Sigmoid", call + "Sigmoid"}, kFloatT)
+      .Node(call + "mul_7", "Mul", {g + "Mul", call + "Sigmoid"}, kFloatT)
+      .Node(g + "gelu/TanhGrad", "TanhGrad",
+            {call + "gelu/Tanh", call + "mul_7"}, kFloatT)
+      .Node(g + "gelu/mul_2" + grad + "/sum/Mul", "Mul",
+            {g + "gelu/TanhGrad", "x"}, kFloatT)
+      .Node(g + "gelu/Pow" + grad + "/mul", "Mul",
+            {g + "gelu/Pow" + grad + "/Pow",
+             g + "gelu/mul_2" + grad + "/sum/Mul"},
+            kFloatT)
+      .Node(call + "AddN", "AddN",
+            {g + "gelu/Pow" + grad + "/mul",
+             g + "gelu/mul_2" + grad + "/sum/Mul"},
+            {{"T", kType}, {"N", IntAttrValue(2)}})
+      .Retval("loss", call + "Sigmoid");
+}
+
+TEST(OpGraphFlags, TakeNoOpThatAGradientWasTakenOfForTheBackwardPass) {
+  const auto check = [](const std::string& call, const std::string& tape,
+                        const std::string& grad) {
+    const Flags f(SharedSquare(call, tape, grad));
+    const std::string g = call + tape;
+    for (const std::string& name :
+         {g + "gelu/Pow" + grad + "/Pow", call + "gelu/mul_1",
+          call + "gelu/mul_2", call + "gelu/Tanh", call + "Sigmoid",
+          std::string("loss")}) {
+      EXPECT_FALSE(f.has(name, kBackward)) << name;
+    }
+    for (const std::string& name :
+         {g + "Mul", call + "mul_7", g + "gelu/TanhGrad",
+          g + "gelu/mul_2" + grad + "/sum/Mul", g + "gelu/Pow" + grad + "/mul",
+          call + "AddN"}) {
+      EXPECT_TRUE(f.has(name, kBackward)) << name;
+    }
+  };
+  check("", "gradient_tape/", "");
+  check("PartitionedCall/", "gradient_tape/", "");
+  check("outer/inner/", "train/gradient_tape/", "");
+  check("", "train/gradient_tape/", "");
+  check("", "gradients/", "_grad");
+  check("PartitionedCall/", "gradients_1/", "_grad");
+}
+
 TEST(OpGraphFlags, KnowTheGradientScopesOfTf1AndOfGrapplersOwnRewrites) {
   const auto backward = [](const std::string& name) {
     return Flags(GraphBuilder().Arg("x", {}).Node(name, "Abs", {"x"}, kFloatT))

@@ -2,6 +2,7 @@
 // tensorflow/core/framework/{graph,node_def,attr_value}.proto.
 #include <algorithm>
 
+#include "cc/graph/gradient_scope.h"
 #include "cc/graph/op_graph_builder.h"
 #include "cc/graph/wire.h"
 
@@ -42,29 +43,6 @@ bool IsXlaMark(std::string_view key) {
 bool IsSourceShape(std::string_view key) {
   return key == "_output_shapes" || key == "_handle_shapes" ||
          key == "_handle_dtypes";
-}
-
-// "gradient_tape/" anywhere, since Grappler puts its own prefixes before it;
-// "gradients/" and "gradients_3/" as a scope.
-bool HasGradientScope(std::string_view name) {
-  constexpr std::string_view kStem = "gradient";
-  for (size_t at = name.find(kStem); at != std::string_view::npos;
-       at = name.find(kStem, at + 1)) {
-    std::string_view rest = name.substr(at + kStem.size());
-    if (rest.substr(0, 6) == "_tape/") return true;
-    if ((at > 0 && name[at - 1] != '/') || rest.empty() || rest[0] != 's') {
-      continue;
-    }
-    rest.remove_prefix(1);
-    if (!rest.empty() && rest[0] == '_') {
-      rest.remove_prefix(1);
-      while (!rest.empty() && rest[0] >= '0' && rest[0] <= '9') {
-        rest.remove_prefix(1);
-      }
-    }
-    if (!rest.empty() && rest[0] == '/') return true;
-  }
-  return false;
 }
 
 uint64_t HashSampled(std::string_view bytes) {
@@ -247,7 +225,7 @@ Status OpGraphBuilder::ReadNode(std::string_view bytes) {
   if (op.empty()) {
     return InvalidArgument("node " + std::string(node.name()) + " has no op");
   }
-  if (HasGradientScope(node.name())) node.flags |= kBackward;
+  if (FindGradientScope(node.name()).found) node.flags |= kBackward;
   if (node.flags & kPlanned) node.flags &= ~uint32_t{kMarkedByUser};
 
   node.type = type_names_.Intern(op);

@@ -204,7 +204,7 @@ Order HoldBack(const OpGraph& graph, const std::vector<int32_t>& schedule) {
   Order order;
   int32_t reader = -1;  // the last op so far that reads a large tensor
   for (int32_t i : schedule) {
-    if (graph.has(i, kInLoop | kConditional | kSink)) continue;
+    if (graph.has(i, kInLoop | kConditional | kSource | kSink)) continue;
     bool reads = false, waits_already = false;
     for (const InputEdge& e : graph.inputs(i)) {
       if (e.back_edge) continue;

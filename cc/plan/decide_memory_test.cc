@@ -176,6 +176,39 @@ TEST_F(DecideMemoryTest, AScheduleThatLowersThePeakBecomesControlEdges) {
   EXPECT_GE(plan.peak_bytes_before, 6 * kTensor);
 }
 
+TEST_F(DecideMemoryTest, ArgumentsAndResultsAreNeverHeldBack) {
+  // Scheduled as the last that reads a large tensor, each would be what the
+  // next large tensor waits for.
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).IntConst("axes", {2}, {0, 1});
+  std::vector<std::string> sums;
+  for (int i = 0; i < 6; ++i) {
+    const std::string n = std::to_string(i);
+    builder.Node("big" + n, "MatMul", {"x", "x"}, kT);
+    builder.Node("more" + n, "MatMul", {"big" + n, "big" + n}, kT);
+    builder.Node("sum" + n, "Sum", {"more" + n, "axes"}, kT);
+    builder.Node("fed" + n, "PlaceholderWithDefault", {"more" + n},
+                 {{"dtype", TypeAttrValue(kFloat)}});
+    sums.push_back("sum" + n);
+  }
+  Parse(builder.Retval("kept", "more0")
+            .Node("all", "AddN", sums,
+                  {{"T", TypeAttrValue(kFloat)}, {"N", IntAttrValue(6)}})
+            .Retval("out", "all")
+            .Build());
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    const bool last = graph_.has(i, kSource | kSink) && graph_.depth(i) > 0;
+    logits_.schedule.push_back(static_cast<float>(graph_.depth(i)) -
+                               (last ? 0.5f : 0.0f));
+  }
+  const Plan plan = Decide();  // which a rule of ValidatePlan would refuse
+  EXPECT_FALSE(plan.order.empty());
+  for (const auto& [before, after] : plan.order) {
+    EXPECT_FALSE(graph_.has(before, kSource | kSink)) << graph_.name(before);
+    EXPECT_FALSE(graph_.has(after, kSource | kSink)) << graph_.name(after);
+  }
+}
+
 TEST_F(DecideMemoryTest, AScheduleThatDoesNotLowerThePeakIsLeftOut) {
   Parse(Branches());
   for (int32_t i = 0; i < graph_.num_ops(); ++i) {

@@ -84,8 +84,13 @@ TEST_F(PlanTest, NumbersOutOfRangeAreRefused) {
   plan_.fusion_group[Op("a")] = -1;
   plan_.order = {{Op("a"), 9}};
   ExpectRefused("order names op 9 of 9");
-  plan_.order = {{Op("out"), Op("a")}};
+}
+
+TEST_F(PlanTest, AnOrderOfArgumentsOrResultsIsRefused) {
+  plan_.order = {{Op("a"), Op("out")}};
   ExpectRefused("(out, _Retval) may not be ordered: an argument or a result");
+  plan_.order = {{Op("x"), Op("near_b")}};
+  ExpectRefused("(x, _Arg) may not be ordered: an argument or a result");
 }
 
 TEST_F(PlanTest, WhatMayNotBeTouchedIsRefusedByName) {

@@ -19,7 +19,7 @@ struct OptimizeInput {
   std::vector<std::string> fetches;
   std::vector<std::string> preserve;
   // Where `devices` is empty and config.devices_exist, the configured machine's
-  // are taken.
+  // are taken. The graph's own may be used in any case.
   VerifyOptions verify;
 };
 

@@ -238,6 +238,52 @@ TEST(OptimizeGraph, RefusesADeviceThatDoesNotExist) {
       "refused by the verifier");
 }
 
+// A machine that lacks the device which the graph is on.
+Config ConfigWithOtherDevice(const std::string& device,
+                             FunctionPolicy::Function function) {
+  Config config = ConfigWith(std::move(function));
+  config.machine.name = "other";
+  config.machine.devices.resize(1);
+  config.machine.devices[0].name = device;
+  config.machine.devices[0].type = "CPU";
+  return config;
+}
+
+TEST(OptimizeGraph, AGraphMayUseDevicesThatTheMachineLacks) {
+  const std::string cpu1 = "/job:localhost/replica:0/task:0/device:CPU:1";
+  const std::string cpu2 = "/job:localhost/replica:0/task:0/device:CPU:2";
+  EXPECT_EQ(
+      Optimize(Chain(40), ConfigWithOtherDevice(cpu1, FuseAll)).report.outcome,
+      "applied");
+  // Either device's, but no other one's, is a place for an op of a plan.
+  const std::string graph = GraphBuilder()
+                                .Arg("x", {256, 256})
+                                .Node("on_0", "Tanh", {"x"}, {}, kCpu)
+                                .Node("moved", "Neg", {"on_0"}, {}, cpu2)
+                                .Retval("y", "moved")
+                                .Build();
+  const auto move_to = [&](const std::string& device) {
+    Config config =
+        ConfigWithOtherDevice(cpu1, [device](const PolicyInput& input) {
+          Decision decision;
+          Plan& plan = decision.plan.emplace();
+          plan.fingerprint = input.graph.fingerprint();
+          plan.num_ops = input.graph.num_ops();
+          plan.devices = {device};
+          plan.device.assign(plan.num_ops, -1);
+          plan.device[input.graph.find("moved")] = 0;
+          return decision;
+        });
+    config.min_ops = 1;
+    return Optimize(graph, config).report.outcome;
+  };
+  EXPECT_EQ(move_to(kCpu), "applied");
+  EXPECT_EQ(move_to(cpu1), "applied");
+  EXPECT_NE(move_to("/job:localhost/replica:0/task:0/device:CPU:3")
+                .find("CPU:3 does not exist"),
+            std::string::npos);
+}
+
 TEST(OptimizeGraph, LeavesAGraphAloneThatGainsTooLittle) {
   Config config = ConfigWith(FuseAll);
   config.plan.min_gain = 0.9999;

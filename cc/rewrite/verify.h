@@ -15,9 +15,9 @@
 namespace grappler_go {
 
 struct VerifyOptions {
-  // Devices that exist in this process; a node on any other is an error
-  // (TensorFlow would crash on it). Empty: only devices that the original graph
-  // already uses.
+  // Devices that exist in this process beside those that the original graph
+  // uses; a node that was moved to any other is an error (TensorFlow would
+  // crash on it).
   std::vector<std::string> devices;
   // Is there a kernel for this op type on this device type? Null: not checked.
   std::function<bool(std::string_view op, std::string_view device_type)>

@@ -228,6 +228,24 @@ TEST(VerifyRewrite, RefusesADeviceThatDoesNotExist) {
   EXPECT_EQ(Refusal(Plain(), moved, options), "accepted");
 }
 
+TEST(VerifyRewrite, AcceptsDevicesOfTheGraphBesideThoseThatAreGiven) {
+  const auto graph = [](const std::string& of_b, const std::string& of_c) {
+    return Head()
+        .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
+        .Node("b", "Tanh", {"a"}, FloatType(), of_b)
+        .Node("c", "Tanh", {"b"}, FloatType(), of_c)
+        .Retval("out", "c")
+        .Build();
+  };
+  const std::string given = "/job:localhost/replica:0/task:0/device:CPU:7";
+  VerifyOptions options;
+  options.devices = {given};
+  const TestGraph original(graph(kCpu0, kCpu1));
+  EXPECT_EQ(Refusal(original, graph(kCpu1, kCpu0), options), "accepted");
+  EXPECT_EQ(Refusal(original, graph(given, kCpu1), options), "accepted");
+  EXPECT_REFUSED("c: device", original, graph(kCpu0, given + "0"), options);
+}
+
 TEST(VerifyRewrite, RefusesADeviceWithoutAKernel) {
   const std::string gpu = "/job:localhost/replica:0/task:0/device:GPU:0";
   VerifyOptions options;

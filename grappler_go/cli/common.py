@@ -8,7 +8,7 @@ import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -74,9 +74,27 @@ def new_flags(*, options_first: bool = False) -> flags.FlagValues:
     return values
 
 
-def define_json(values: flags.FlagValues) -> None:
-    """--json, which every command that tells something has."""
-    flags.DEFINE_bool("json", False, "Print JSON instead of tables.", flag_values=values)
+def define_json(values: flags.FlagValues, text: str = "Print JSON instead of tables.") -> None:
+    """--json, which every command has."""
+    flags.DEFINE_bool("json", False, text, flag_values=values)
+
+
+@contextlib.contextmanager
+def output_aside(aside: bool) -> Iterator[None]:
+    """What a script prints meanwhile goes to standard error where `aside`, so that
+    standard output is the command's own. Processes that it starts included."""
+    if not aside:
+        yield
+        return
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
@@ -228,4 +246,4 @@ def _signature_graph(path: pathlib.Path, signature: str) -> "CapturedGraph":
         known = ", ".join(sorted(root.signatures))
         raise ValueError(f"{path} has no signature {signature!r}; it has {known}")
     function = root.signatures[signature]
-    return saved_model._graph_of(function, saved_model._example_inputs(function, None))
+    return saved_model.graph_of(function, saved_model.make_inputs(function))

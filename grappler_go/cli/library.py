@@ -12,6 +12,7 @@ from grappler_go.cli import common
 
 USAGE = ""
 FLAGS = common.new_flags()
+common.define_json(FLAGS)
 
 
 def run(args: list[str]) -> int:
@@ -21,5 +22,8 @@ def run(args: list[str]) -> int:
     path = native.library_path()
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; it is built by `pip install .`")
-    print(path)
+    if FLAGS.json:
+        common.print_json({"library": str(path)})
+    else:
+        print(path)
     return 0

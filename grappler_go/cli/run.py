@@ -8,6 +8,7 @@ Examples:
   grappler-go run train.py --epochs=3
   grappler-go run --decisions=fusion --min_gain=0.1 --reports train.py
   grappler-go run --record=graphs train.py      # stores each graph for training
+  grappler-go run --json train.py > reports.json
 """
 
 import pathlib
@@ -26,6 +27,7 @@ flags.DEFINE_string("record", None, "A folder to store each graph in.", flag_val
 flags.DEFINE_bool(
     "reports", False, "At the end, a line for each graph on standard error.", flag_values=FLAGS
 )
+common.define_json(FLAGS, "At the end, every graph's report as JSON.")
 
 
 def run(args: list[str]) -> int:
@@ -34,11 +36,16 @@ def run(args: list[str]) -> int:
     if FLAGS.record:
         settings["record"] = FLAGS.record
     try:
-        return run_script(args, settings)
+        with common.output_aside(FLAGS.json):
+            status = run_script(args, settings)
     finally:
         if FLAGS.reports:
             for report in grappler_go.reports():
                 common.ERR.print(str(report), markup=False)
+    if FLAGS.json:
+        reports = [report.to_dict() for report in grappler_go.reports()]
+        common.print_json({"reports": reports, "exit_status": status})
+    return status
 
 
 def run_script(args: list[str], settings: dict[str, Any]) -> int:

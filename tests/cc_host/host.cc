@@ -2,13 +2,19 @@
 // graph with it and without, and says what happened in JSON.
 //
 //   host --plugin=libgrappler_go.so --policy=SPEC [--save_plan=FILE]
-//        [--runs=N] [--iterations=N] [--budget_ms=N]
+//        [--runs=N] [--iterations=N] [--meta_iterations=N] [--budget_ms=N]
+//
+// Each of the --runs has a session of its own, in which the graph is optimised
+// anew and then run --iterations times; "largest_change" is how far an output
+// was from that of the session's first iteration. --meta_iterations is how
+// often TensorFlow's meta-optimizer goes over a graph (0: its default, two).
 //
 // Without --policy the environment configures the plugin (GRAPPLER_GO=1). With
 // --save_plan the plan that the policy made is written, to be given as
 // --policy to another run. --plugin may be given several times. Exit status: 0;
 // 2 for wrong usage; 3 when TensorFlow or the plugin refuses, with
 // {"error": ...} printed.
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -50,7 +56,8 @@ struct Flags {
   std::vector<std::string> plugins;
   std::string policy, save_plan;
   int runs = 1;
-  int iterations = 0;  // of the meta-optimizer; 0: TensorFlow's default, two
+  int iterations = 1;
+  int meta_iterations = 0;
   int budget_ms = 20000;
 };
 
@@ -72,6 +79,8 @@ Flags ParseFlags(int argc, char** argv) {
       flags.runs = std::atoi(value.c_str());
     } else if (name == "--iterations") {
       flags.iterations = std::atoi(value.c_str());
+    } else if (name == "--meta_iterations") {
+      flags.meta_iterations = std::atoi(value.c_str());
     } else if (name == "--budget_ms") {
       flags.budget_ms = std::atoi(value.c_str());
     } else {
@@ -79,8 +88,32 @@ Flags ParseFlags(int argc, char** argv) {
       std::exit(2);
     }
   }
+  if (flags.runs < 1 || flags.iterations < 1) {
+    std::cerr << "host: --runs and --iterations start at 1" << std::endl;
+    std::exit(2);
+  }
   return flags;
 }
+
+double LargestDifference(const std::vector<float>& a,
+                         const std::vector<float>& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double difference = std::fabs(static_cast<double>(a[i]) - b.at(i));
+    // JSON has neither and writes null.
+    if (std::isnan(difference)) return difference;
+    largest = std::max(largest, difference);
+  }
+  return largest;
+}
+
+// What one session computed: in its first iteration, how long that took, and
+// how far the others were from it.
+struct Outcome {
+  std::vector<float> values;
+  double seconds = 0;
+  double largest_change = 0;
+};
 
 // x -> tanh(x * w + x) * x, several times over.
 class Model {
@@ -108,19 +141,20 @@ class Model {
   }
 
   // In a session of its own, so that each run is optimised anew.
-  std::vector<float> Run(bool plugins, int iterations, double* seconds) {
+  Outcome Run(bool plugins, const Flags& flags) {
     TF_SessionOptions* options = TF_NewSessionOptions();
     // graph_options { rewrite_options { use_plugin_optimizers: ON or OFF,
     //                                   meta_optimizer_iterations } }
-    const unsigned char config[] = {0x52,
-                                    0x07,
-                                    0x52,
-                                    0x05,
-                                    0xe0,
-                                    0x01,
-                                    static_cast<unsigned char>(plugins ? 1 : 2),
-                                    0x60,
-                                    static_cast<unsigned char>(iterations)};
+    const unsigned char config[] = {
+        0x52,
+        0x07,
+        0x52,
+        0x05,
+        0xe0,
+        0x01,
+        static_cast<unsigned char>(plugins ? 1 : 2),
+        0x60,
+        static_cast<unsigned char>(flags.meta_iterations)};
     TF_SetConfig(options, config, sizeof(config), status_);
     Check(status_, "TF_SetConfig");
     TF_Session* session = TF_NewSession(graph_, options, status_);
@@ -134,24 +168,39 @@ class Model {
     for (int64_t i = 0; i < kSize * kSize; ++i) {
       data[i] = std::sin(static_cast<float>(i));
     }
-    TF_Tensor* y = nullptr;
+    Outcome outcome;
     const auto begin = std::chrono::steady_clock::now();
-    TF_SessionRun(session, nullptr, &input_, &x, 1, &output_, &y, 1, nullptr, 0,
-                  nullptr, status_);
-    *seconds =
+    outcome.values = Iterate(session, x);
+    outcome.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin)
             .count();
+    for (int i = 1; i < flags.iterations; ++i) {
+      outcome.largest_change =
+          std::max(outcome.largest_change,
+                   LargestDifference(outcome.values, Iterate(session, x)));
+    }
+    TF_DeleteTensor(x);
+    TF_CloseSession(session, status_);
+    TF_DeleteSession(session, status_);
+    return outcome;
+  }
+
+  // Of all runs together.
+  int num_iterations() const { return num_iterations_; }
+
+ private:
+  std::vector<float> Iterate(TF_Session* session, TF_Tensor* x) {
+    TF_Tensor* y = nullptr;
+    TF_SessionRun(session, nullptr, &input_, &x, 1, &output_, &y, 1, nullptr, 0,
+                  nullptr, status_);
     Check(status_, "TF_SessionRun");
     const float* result = static_cast<const float*>(TF_TensorData(y));
     std::vector<float> values(result, result + TF_TensorElementCount(y));
-    TF_DeleteTensor(x);
     TF_DeleteTensor(y);
-    TF_CloseSession(session, status_);
-    TF_DeleteSession(session, status_);
+    ++num_iterations_;
     return values;
   }
 
- private:
   TF_Operation* Finish(TF_OperationDescription* description) {
     TF_Operation* operation = TF_FinishOperation(description, status_);
     Check(status_, "TF_FinishOperation");
@@ -186,6 +235,7 @@ class Model {
   TF_Status* const status_;
   TF_Graph* const graph_;
   TF_Output input_, output_;
+  int num_iterations_ = 0;
 };
 
 void SavePlan(const std::string& path) {
@@ -225,23 +275,21 @@ int main(int argc, char** argv) {
   }
 
   Model model;
-  double seconds = 0;
-  const std::vector<float> expected =
-      model.Run(/*plugins=*/false, flags.iterations, &seconds);
+  const Outcome expected = model.Run(/*plugins=*/false, flags);
   nlohmann::json result;
   result["tensorflow"] = TF_Version();
   result["reports_without_plugin"] = grappler_go::Reports().size();
-  double difference = 0;
+  double difference = 0, change = expected.largest_change;
   for (int run = 0; run < flags.runs; ++run) {
-    const std::vector<float> actual =
-        model.Run(/*plugins=*/true, flags.iterations, &seconds);
-    result["seconds"].push_back(seconds);
-    for (size_t i = 0; i < actual.size(); ++i) {
-      difference = std::max(
-          difference, std::fabs(static_cast<double>(actual[i]) - expected[i]));
-    }
+    const Outcome actual = model.Run(/*plugins=*/true, flags);
+    result["seconds"].push_back(actual.seconds);
+    difference =
+        std::max(difference, LargestDifference(actual.values, expected.values));
+    change = std::max(change, actual.largest_change);
   }
+  result["iterations"] = model.num_iterations();
   result["largest_difference"] = difference;
+  result["largest_change"] = change;
   result["reports"] =
       nlohmann::json::parse(grappler_go::ReportsToJson(grappler_go::Reports()));
   if (!flags.save_plan.empty()) SavePlan(flags.save_plan);
