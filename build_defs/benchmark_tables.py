@@ -1,4 +1,4 @@
-"""Writes the tables of docs/benchmarks.md from docs/results.
+"""Writes the tables of README.md and docs/benchmarks.md from docs/results.
 
     python build_defs/benchmark_tables.py          # rewrites them
     python build_defs/benchmark_tables.py --check  # fails if they are not up to date
@@ -13,8 +13,9 @@ import re
 import sys
 from typing import Any
 
-DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "benchmarks.md"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -108,16 +109,17 @@ def _number(difference: float, sensitivity: float) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Rewrites, or with --check compares; 1 when the page is not up to date."""
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = rendered(page)
-    if arguments == ["--check"]:
-        if page != wanted:
-            print(f"{PAGE} is not what docs/results say: python build_defs/benchmark_tables.py")
-            return 1
-        return 0
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    """Rewrites, or with --check compares; 1 when a page is not up to date."""
+    stale = 0
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        wanted = rendered(page)
+        if arguments != ["--check"]:
+            path.write_text(wanted, encoding="utf-8")
+        elif page != wanted:
+            print(f"{path} is not what docs/results say: python build_defs/benchmark_tables.py")
+            stale = 1
+    return stale
 
 
 if __name__ == "__main__":
