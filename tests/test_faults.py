@@ -213,7 +213,7 @@ def control_flow(x):
     for i in tf.range(5):
         x = tf.cond(i % 2 == 0, lambda: tf.tanh(x) * 1.5, lambda: x + 0.25)  # noqa: B023
         total += tf.reduce_sum(x)
-    return total
+    return tf.nn.relu(tf.tanh(total) * 2.0 + 1.0) * total
 
 
 def nested(x):
@@ -242,16 +242,29 @@ def dynamic_shapes(x):
     return tf.reduce_sum(tf.tanh(kept) * 2.0 + 1.0), tf.unique(tf.cast(kept, tf.int32)).y
 
 
+def compile_all(inp):
+    """Logits for compiling everything: what may not be is left out by the pass. (A
+    plan that names one such op is refused as a whole.)"""
+    ones = np.ones(len(inp.op_type), np.float32)
+    return {"fusion": ones, "op_micros": 1000 * ones, "fused_micros": ones}
+
+
+ALLOWED = {**FORCED, "advanced": {**FORCED["advanced"], "fuse_unknown_shapes": True}}
+
+
 @pytest.mark.parametrize(
     "program",
     [control_flow, nested, ragged, strings, higher_order, dynamic_shapes],
     ids=lambda f: f.__name__,
 )
-def test_programs_of_all_kinds_compute_the_same(program):
+@pytest.mark.parametrize("policy", [fuse(fuse_all), compile_all], ids=["plan", "logits"])
+def test_programs_of_all_kinds_compute_the_same(program, policy):
     x = tf.constant(np.random.default_rng(5).normal(size=(4, 4)).astype(np.float32))
     expected = tf.nest.flatten(tf.function(program)(x))
-    with grappler_go.scope(fuse(fuse_all), **FORCED):
+    with grappler_go.scope(policy, **ALLOWED):
         got = tf.nest.flatten(tf.function(program)(x))
+    if policy is compile_all:
+        assert helpers.applied_reports(), helpers.outcomes()
     for want, have in zip(expected, got, strict=True):
         if want.dtype == tf.string:
             assert want.numpy() == have.numpy()

@@ -99,6 +99,18 @@ TEST(OpGraph, RejectsANodeWithoutANameOrAnOp) {
   ExpectError(GraphBuilder().Node("a", "").Build(), "a has no op");
 }
 
+TEST(OpGraph, RejectsANodeThatBreaksOff) {
+  // The file is whole, and says how long the node is; the node's last field,
+  // the device, is one byte short.
+  std::string node, bytes;
+  AppendBytesField(1, "a", &node);
+  AppendBytesField(2, "NoOp", &node);
+  AppendBytesField(4, "/cpu:0", &node);
+  node.pop_back();
+  AppendBytesField(1, node, &bytes);
+  ExpectError(bytes, "malformed NodeDef");
+}
+
 TEST(OpGraph, RejectsTwoNodesOfOneName) {
   ExpectError(GraphBuilder().Arg("x", {}).Arg("x", {}).Build(),
               "two nodes are named x");

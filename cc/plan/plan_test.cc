@@ -93,6 +93,28 @@ TEST_F(PlanTest, AnOrderOfArgumentsOrResultsIsRefused) {
   ExpectRefused("(x, _Arg) may not be ordered: an argument or a result");
 }
 
+TEST_F(PlanTest, AnOrderThatCrossesControlFlowIsRefused) {
+  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
+  bytes_ = GraphBuilder()
+               .Arg("x", {4})
+               .Arg("p", {}, kBool)
+               .Node("outside", "Tanh", {"x"}, t)
+               .Node("enter", "Enter", {"x"}, t)
+               .Node("in_loop", "Tanh", {"enter"}, t)
+               .Node("switch", "Switch", {"x", "p"}, t)
+               .Node("in_branch", "Tanh", {"switch"}, t)
+               .Build();
+  graph_ = *OpGraph::Parse(bytes_, {});
+  plan_ = Plan();
+  plan_.fingerprint = graph_.fingerprint();
+  plan_.num_ops = graph_.num_ops();
+  plan_.order = {{Op("outside"), Op("in_loop")}};
+  ExpectRefused("(in_loop, Tanh) may not be ordered: in a loop");
+  plan_.order = {{Op("in_branch"), Op("outside")}};
+  ExpectRefused(
+      "(in_branch, Tanh) may not be ordered: in a branch that may not run");
+}
+
 TEST_F(PlanTest, WhatMayNotBeTouchedIsRefusedByName) {
   plan_.device[Op("read")] = 1;
   ExpectRefused("(read, ReadVariableOp) may not be moved: uses a variable");

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+
+#include "cc/testing/at_once.h"
+
 namespace grappler_go {
 namespace {
 
@@ -52,6 +56,19 @@ TEST_F(CallTrackerTest, GoesBackToTheSecondCallWhenGraphsComeTwiceAgain) {
   EXPECT_FALSE(tracker.ShouldAct(&kItem, 1, false));
   EXPECT_FALSE(tracker.ShouldAct(&kItem, 2, false));
   EXPECT_TRUE(tracker.ShouldAct(&kItem, 2, false));
+}
+
+TEST_F(CallTrackerTest, ActsOnceForEachGraphOfThreadsAtOnce) {
+  // Two threads must meet in a few instructions: several rounds.
+  for (int round = 0; round < 8; ++round) {
+    CallTracker tracker;
+    std::atomic<int> acted{0};
+    AtOnce([&](int call) {
+      const auto graph = static_cast<uint64_t>(call % (kCallsAtOnce / 4));
+      if (tracker.ShouldAct(&kItem, graph, false)) ++acted;
+    });
+    ASSERT_EQ(acted, kCallsAtOnce / 4);
+  }
 }
 
 }  // namespace

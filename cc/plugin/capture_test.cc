@@ -9,6 +9,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cc/testing/at_once.h"
+
 namespace grappler_go {
 namespace {
 
@@ -37,6 +39,12 @@ TEST(Capture, HandsOutWhatCameInOnce) {
   EXPECT_TRUE(TakeCaptured().empty());
 }
 
+TEST(Capture, TakesGraphsFromThreadsAtOnce) {
+  TakeCaptured();
+  AtOnce([](int) { AddCaptured({"bytes", {"fetch"}, {"kept"}}); });
+  EXPECT_EQ(TakeCaptured().size(), static_cast<size_t>(kCallsAtOnce));
+}
+
 TEST_F(RecordTest, WritesTheGraphAndItsDescriptionAndNothingElse) {
   ASSERT_TRUE(
       RecordGraph(folder_, fingerprint_, "graph", {"f"}, {"p"}, 7).ok());
@@ -61,7 +69,19 @@ TEST_F(RecordTest, NamesAFolderThatCannotBeMade) {
   const Status status =
       RecordGraph("/proc/no/such", fingerprint_, "graph", {}, {}, 1);
   ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.message().find("/proc/no/such"), std::string::npos);
+  EXPECT_NE(status.message().find("cannot write /proc/no/such:"),
+            std::string::npos)
+      << status.message();
+}
+
+TEST_F(RecordTest, NamesAFolderThatCannotBeWritten) {
+  // Not even root can make a file there.
+  const Status status =
+      RecordGraph("/proc/self", fingerprint_, "graph", {}, {}, 1);
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.message().find("cannot write /proc/self/"),
+            std::string::npos)
+      << status.message();
 }
 
 TEST_F(RecordTest, AFullDiskLeavesNoHalfFile) {

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "cc/testing/at_once.h"
+
 namespace grappler_go {
 namespace {
 
@@ -117,6 +119,22 @@ TEST(DecisionCache, DropsWhatWasNotUsedForLongest) {
   EXPECT_NE(cache.Find("a"), nullptr);
   EXPECT_EQ(cache.Find("b"), nullptr);
   EXPECT_NE(cache.Find("c"), nullptr);
+}
+
+TEST(DecisionCache, ServesThreadsAtOnce) {
+  DecisionCache cache(/*max_ops=*/10);
+  CachedDecision decision;
+  decision.plan.num_ops = 1;
+  AtOnce([&](int call) {
+    const std::string key = std::to_string(call % 20);
+    cache.Insert(key, decision);
+    cache.Find(key);
+  });
+  int kept = 0;
+  for (int i = 0; i < 20; ++i) {
+    kept += cache.Find(std::to_string(i)) != nullptr;
+  }
+  EXPECT_EQ(kept, 10);
 }
 
 }  // namespace

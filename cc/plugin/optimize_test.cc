@@ -209,6 +209,27 @@ TEST(OptimizeGraph, LeavesAGraphAloneThatAPlanWasNotMadeFor) {
   ExpectLeftAlone(planned, "plan is for another graph", Chain(41));
 }
 
+TEST(OptimizeGraph, LeavesAGraphAloneWhosePlanNamesAnotherOfTheSameSize) {
+  const Config config = ConfigWith([](const PolicyInput& input) {
+    Decision decision;
+    Plan& plan = decision.plan.emplace();
+    plan.fingerprint = input.graph.fingerprint();
+    plan.fingerprint.lo ^= 1;
+    plan.num_ops = input.graph.num_ops();
+    plan.fusion_group.assign(plan.num_ops, -1);
+    plan.fusion_group[5] = plan.fusion_group[6] = 0;
+    return decision;
+  });
+  EXPECT_EQ(Optimize(Chain(40), config).report.outcome,
+            "plan is for another graph");
+}
+
+TEST(OptimizeGraph, LeavesTheGraphAloneOnceTheBudgetIsSpent) {
+  Config config = ConfigWith(FuseAll);
+  config.budget_ms = 0;
+  ExpectLeftAlone(config, "ran past budget_ms in features");
+}
+
 TEST(OptimizeGraph, RefusesAPlanThatDoesNotFit) {
   ExpectLeftAlone(ConfigWith([](const PolicyInput& input) {
                     Decision decision;

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "cc/testing/at_once.h"
+
 namespace grappler_go {
 namespace {
 
@@ -15,6 +17,19 @@ TEST(Reports, AreNumberedAndKeptUpToABound) {
   EXPECT_EQ(reports.back().id - reports.front().id, kMaxReports - 1);
   ClearReports();
   EXPECT_TRUE(Reports().empty());
+}
+
+TEST(Reports, ComeFromThreadsAtOnce) {
+  ClearReports();
+  AddReport(Report());
+  const int64_t first = Reports().back().id;
+  AtOnce([](int) { AddReport(Report()); });
+  const std::vector<Report> reports = Reports();
+  EXPECT_EQ(reports.back().id - first, kCallsAtOnce);
+  for (size_t i = 1; i < reports.size(); ++i) {
+    EXPECT_EQ(reports[i].id - reports[i - 1].id, 1);
+  }
+  ClearReports();
 }
 
 TEST(Reports, BecomeJsonWhateverBytesTheNamesAreMadeOf) {

@@ -45,6 +45,7 @@ struct Model {
   std::string signature_name = "serving_default";
   std::string output = "y:0";
   std::string restore_op, init_op, collection;
+  std::string tail;  // of the MetaGraph
   bool asset = false;
 
   Model() { graph.Node("x", "Placeholder").Node("y", "Relu", {"x"}); }
@@ -77,6 +78,7 @@ struct Model {
       AppendBytesField(4, MapEntry(collection, nodes), &meta);
     }
     if (asset) AppendBytesField(6, "", &meta);
+    meta += tail;
     std::string model;
     AppendVarintField(1, 1, &model);
     AppendBytesField(2, meta, &model);
@@ -191,6 +193,12 @@ TEST(SavedModelCheck, RefusesAssetsOtherTagsAndAMissingSignature) {
   Model signature;
   signature.signature_name = "other";
   signature.ExpectRefused("serving_default");
+}
+
+TEST(SavedModelCheck, RefusesAPartThatBreaksOff) {
+  Model model;
+  model.tail = std::string("\x32\x05xyz");  // five bytes, of which three
+  model.ExpectRefused("malformed");
 }
 
 TEST(SavedModelCheck, RefusesTruncatedBytesWithoutReadingPastThem) {
