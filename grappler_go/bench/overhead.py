@@ -145,6 +145,33 @@ def _optimized_by_tensorflow(steps: int) -> "tuple[CapturedGraph, float]":
     began = time.perf_counter()
     optimized = tf_optimizer.OptimizeGraph(config, meta_graph)
     spent_ms = (time.perf_counter() - began) * 1e3
+    _name_arguments(optimized, function)
     from grappler_go.captured import CapturedGraph
 
     return CapturedGraph(optimized.SerializeToString(), tuple(fetches), tuple(fetches)), spent_ms
+
+
+def _name_arguments(graphdef: Any, function: Any) -> None:
+    """Makes arguments of the placeholders, as a function's graph has them when it runs.
+
+    An argument says of which shape it is, and a variable's handle of which shape
+    and type the variable; without that hardly an op of the graph has a known shape.
+    """
+    from tensorflow.python.ops import handle_data_util
+
+    inputs = {tensor.op.name: (i, tensor) for i, tensor in enumerate(function.inputs)}
+    for node in graphdef.node:
+        if node.op != "Placeholder" or node.name not in inputs:
+            continue
+        index, tensor = inputs[node.name]
+        dtype = node.attr["dtype"].type
+        node.attr.clear()
+        node.op = "_Arg"
+        node.attr["T"].type = dtype
+        node.attr["index"].i = index
+        node.attr["_output_shapes"].list.shape.add().CopyFrom(tensor.shape.as_proto())
+        data = handle_data_util.get_resource_handle_data(tensor)
+        if data is not None and data.is_set:
+            for held in data.shape_and_type:
+                node.attr["_handle_dtypes"].list.type.append(held.dtype)
+                node.attr["_handle_shapes"].list.shape.add().CopyFrom(held.shape)
