@@ -88,6 +88,13 @@ py::array ArrayOfOps(const PyOpGraph& self, Function function) {
   return Owned(std::move(values));
 }
 
+Span<InputEdge> InputsOf(const OpGraph& graph, int32_t i) {
+  return graph.inputs(i);
+}
+Span<OutputEdge> OutputsOf(const OpGraph& graph, int32_t i) {
+  return graph.outputs(i);
+}
+
 // Offsets of each op's edges: row i of a compressed matrix is [i], [i + 1].
 template <typename Edges>
 py::array Offsets(const OpGraph& graph, Edges edges) {
@@ -98,22 +105,17 @@ py::array Offsets(const OpGraph& graph, Edges edges) {
   return Owned(std::move(offsets));
 }
 
-// One field of all edges, a view with the size of an edge as stride.
-template <typename Edge>
-py::array EdgeField(const PyOpGraph& self, Span<Edge> first_row,
-                    int32_t Edge::*field) {
-  const int32_t* data =
-      first_row.begin() == nullptr ? nullptr : &(first_row.begin()->*field);
-  return View(data, {static_cast<py::ssize_t>(self.graph->num_edges())},
-              sizeof(Edge), self.graph);
-}
-py::array InputField(const PyOpGraph& self, int32_t InputEdge::*field) {
-  if (self.graph->num_ops() == 0) return Owned(std::vector<int32_t>());
-  return EdgeField(self, self.graph->inputs(0), field);
-}
-py::array OutputField(const PyOpGraph& self, int32_t OutputEdge::*field) {
-  if (self.graph->num_ops() == 0) return Owned(std::vector<int32_t>());
-  return EdgeField(self, self.graph->outputs(0), field);
+// One field of all edges, op by op: `edges` as above, `field` of one edge.
+template <typename Edges, typename Field>
+py::array EdgeField(const PyOpGraph& self, Edges edges, Field field) {
+  std::vector<int32_t> values;
+  values.reserve(static_cast<size_t>(self.graph->num_edges()));
+  for (int32_t i = 0; i < self.graph->num_ops(); ++i) {
+    for (const auto& edge : edges(*self.graph, i)) {
+      values.push_back(field(edge));
+    }
+  }
+  return Owned(std::move(values));
 }
 
 py::object Shape(const PyOpGraph& self, int32_t op, int32_t port) {
@@ -268,28 +270,30 @@ void BindGraph(py::module_& m) {
 
   // Edges as compressed rows: those of op i are [ptr[i], ptr[i + 1]).
   c.def_property_readonly("in_ptr", [](const PyOpGraph& g) {
-    return Offsets(*g.graph, [](const OpGraph& graph, int32_t i) {
-      return graph.inputs(i);
-    });
+    return Offsets(*g.graph, InputsOf);
   });
   c.def_property_readonly("in_src", [](const PyOpGraph& g) {
-    return InputField(g, &InputEdge::src);
+    return EdgeField(g, InputsOf, [](const InputEdge& e) { return e.src; });
   });
   c.def_property_readonly(
       "in_port",
-      [](const PyOpGraph& g) { return InputField(g, &InputEdge::port); },
+      [](const PyOpGraph& g) {
+        return EdgeField(g, InputsOf,
+                         [](const InputEdge& e) -> int32_t { return e.port; });
+      },
       "Which output of the producer; -1 for a control edge.");
   c.def_property_readonly("out_ptr", [](const PyOpGraph& g) {
-    return Offsets(*g.graph, [](const OpGraph& graph, int32_t i) {
-      return graph.outputs(i);
-    });
+    return Offsets(*g.graph, OutputsOf);
   });
   c.def_property_readonly("out_dst", [](const PyOpGraph& g) {
-    return OutputField(g, &OutputEdge::dst);
+    return EdgeField(g, OutputsOf, [](const OutputEdge& e) { return e.dst; });
   });
   c.def_property_readonly(
       "out_port",
-      [](const PyOpGraph& g) { return OutputField(g, &OutputEdge::port); },
+      [](const PyOpGraph& g) {
+        return EdgeField(g, OutputsOf,
+                         [](const OutputEdge& e) -> int32_t { return e.port; });
+      },
       "Which of our outputs; -1 for a control edge.");
 
   c.def(

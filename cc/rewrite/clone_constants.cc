@@ -109,7 +109,7 @@ class CloneConstants {
       if (name.empty()) {
         name = AddClone(op, group, DeviceOf(graph_, plan_, out.dst));
       }
-      edits_->ReplaceInput(out.dst, out.slot, name);
+      edits_->ReplaceInput(out.dst, op, out.port, name);
     }
   }
 

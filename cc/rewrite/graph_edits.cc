@@ -94,10 +94,17 @@ void GraphEdits::AddControlInput(int32_t op, std::string_view source) {
   Append(op, bytes);
 }
 
-void GraphEdits::ReplaceInput(int32_t op, int32_t slot,
+void GraphEdits::ReplaceInput(int32_t op, int32_t src, int32_t port,
                               std::string_view input) {
-  Replace(op, RenameInputs(current(op), [&](int32_t i, std::string_view old) {
-            return i == slot ? input : old;
+  // Control inputs that were added come after those of the graph.
+  const Span<InputEdge> inputs = graph_.inputs(op);
+  const auto reads = [&](int32_t slot) {
+    return static_cast<size_t>(slot) < inputs.size() &&
+           inputs[slot].src == src && inputs[slot].port == port;
+  };
+  Replace(op,
+          RenameInputs(current(op), [&](int32_t slot, std::string_view old) {
+            return reads(slot) ? input : old;
           }));
 }
 

@@ -58,7 +58,7 @@ TEST(GraphEdits, ReplacesOneInputAndKeepsWhatWasAppendedBefore) {
   const TestGraph graph = Chain();
   GraphEdits edits(*graph);
   edits.AddControlInput(graph.op("b"), "a");
-  edits.ReplaceInput(graph.op("b"), 0, "x");
+  edits.ReplaceInput(graph.op("b"), graph.op("a"), 0, "x");
   edits.AddControlInput(graph.op("b"), "a");  // already there
   edits.AddControlInput(graph.op("b"), "x");  // in the original
   EXPECT_EQ(TestGraph(edits.Write()).inputs("b"), "x ^x ^a");

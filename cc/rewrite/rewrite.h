@@ -39,8 +39,10 @@ class GraphEdits {
   // Appends "^source". Control inputs come after data inputs, which appending
   // keeps. Nothing happens when the node has this control input already.
   void AddControlInput(int32_t op, std::string_view source);
-  // Changes one data input; `slot` indexes graph().inputs(op).
-  void ReplaceInput(int32_t op, int32_t slot, std::string_view input);
+  // Changes each data input of `op` that reads output `port` of `src` in the
+  // graph as it was.
+  void ReplaceInput(int32_t op, int32_t src, int32_t port,
+                    std::string_view input);
   // Replaces a node altogether. The caller starts from current(op): what was
   // appended before is gone, what is appended later still applies.
   void Replace(int32_t op, std::string node);

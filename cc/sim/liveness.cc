@@ -242,7 +242,7 @@ std::vector<int32_t> ExecutionOrder(
       if (--waiting[next] == 0) ready.push_back(next);
     };
     for (const OutputEdge& e : graph.outputs(i)) {
-      if (!graph.inputs(e.dst)[e.slot].back_edge) finish(e.dst);
+      if (!e.back_edge) finish(e.dst);
     }
     for (int32_t next : held_back[i]) finish(next);
   }
