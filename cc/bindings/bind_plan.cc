@@ -19,7 +19,11 @@ namespace grappler_go {
 py::dict ExplanationToDict(const PlanExplanation& why) {
   py::dict values;
   values["left_out"] = py::cast(why.left_out);
-  values["per_op"] = py::cast(why.per_op);
+  py::list per_op(why.per_op.size());
+  for (size_t i = 0; i < why.per_op.size(); ++i) {
+    per_op[i] = py::str(ReasonText(why.per_op[i]));
+  }
+  values["per_op"] = std::move(per_op);
   values["summary"] = why.summary;
   return values;
 }

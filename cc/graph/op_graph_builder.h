@@ -104,7 +104,7 @@ class OpGraphBuilder {
   Status FindDepths();
   void SortByDepth();
   void HashNodes();
-  void NumberNodes();
+  void SortLevels();
   bool IsBackEdge(uint32_t src, int32_t dst) const;
 
   void LayOut();

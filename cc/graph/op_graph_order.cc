@@ -97,8 +97,14 @@ bool OpGraphBuilder::IsBackEdge(uint32_t src, int32_t dst) const {
 Status OpGraphBuilder::Order() {
   GO_RETURN_IF_ERROR(FindDepths());
   SortByDepth();
-  HashNodes();
-  NumberNodes();
+  if (options_.canonical_order) {
+    HashNodes();
+    SortLevels();
+  }
+  number_.resize(raw_.size());
+  for (size_t i = 0; i < raw_.size(); ++i) {
+    number_[order_[i]] = static_cast<int32_t>(i);
+  }
   Free(&hash_, &level_ptr_);
   return OkStatus();
 }
@@ -240,7 +246,7 @@ void OpGraphBuilder::HashNodes() {
 }
 
 // Sorts each level of order_.
-void OpGraphBuilder::NumberNodes() {
+void OpGraphBuilder::SortLevels() {
   struct Keyed {
     uint64_t hash;
     int32_t at;

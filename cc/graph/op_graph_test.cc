@@ -54,9 +54,10 @@ TEST(OpGraph, GivesNodesInTopologicalOrderWithTheirEdges) {
   EXPECT_EQ(graph->inputs(y)[1].src, w);
   EXPECT_EQ(graph->inputs(y)[2].port, kControlPort);
   ASSERT_EQ(graph->outputs(x).size(), 2u);
+  EXPECT_EQ(graph->outputs(x)[0].port, 0);
+  EXPECT_EQ(graph->outputs(x)[1].port, kControlPort);
   for (const OutputEdge& e : graph->outputs(x)) {
     EXPECT_EQ(e.dst, y);
-    EXPECT_EQ(e.port, 0);
     EXPECT_FALSE(e.back_edge);
   }
   for (int32_t i = 0; i < graph->num_ops(); ++i) {

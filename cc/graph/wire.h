@@ -53,7 +53,15 @@ class WireReader {
   bool ok() const { return ok_; }
 
  private:
-  bool ReadVarint(uint64_t* value);
+  // Most tags and lengths take one byte.
+  bool ReadVarint(uint64_t* value) {
+    if (pos_ == end_ || static_cast<uint8_t>(*pos_) >= 0x80) {
+      return ReadLongVarint(value);
+    }
+    *value = static_cast<uint8_t>(*pos_++);
+    return true;
+  }
+  bool ReadLongVarint(uint64_t* value);
   bool Fail() {
     ok_ = false;
     return false;

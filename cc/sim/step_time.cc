@@ -49,15 +49,15 @@ double LongestPath(const OpGraph& graph, const Contracted& c) {
       }
     }
   };
+  // Compressed rows; `first` holds where each row ends until that is filled.
   std::vector<int32_t> first(nodes + 1, 0);
   for_each_edge([&](int32_t src, int32_t dst) {
-    ++first[src + 1];
+    ++first[src];
     ++waiting[dst];
   });
   for (size_t v = 0; v < nodes; ++v) first[v + 1] += first[v];
-  std::vector<int32_t> next(first.begin(), first.end() - 1);
   std::vector<int32_t> target(first[nodes]);
-  for_each_edge([&](int32_t src, int32_t dst) { target[next[src]++] = dst; });
+  for_each_edge([&](int32_t src, int32_t dst) { target[--first[src]] = dst; });
 
   std::vector<double> start(nodes, 0.0);
   std::vector<int32_t> ready;
@@ -78,16 +78,40 @@ double LongestPath(const OpGraph& graph, const Contracted& c) {
   return longest;
 }
 
+// Without groups: the order of ops is topological.
+double LongestPathOfOps(const OpGraph& graph,
+                        const std::vector<float>& micros) {
+  std::vector<double> end(graph.num_ops(), 0.0);
+  double longest = 0;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    for (const InputEdge& e : graph.inputs(i)) {
+      if (!e.back_edge) end[i] = std::max(end[i], end[e.src]);
+    }
+    end[i] += micros[i];
+    longest = std::max(longest, end[i]);
+  }
+  return longest;
+}
+
+// What keeps the cores busy. A group runs its ops in turn: its small ops do not
+// overlap each other, and its large ones use every core already.
+double WorkOf(double micros, bool is_group, int32_t cores) {
+  const bool small = !is_group && micros < kParallelOpMicros;
+  return small ? micros / std::max(1, cores) : micros;
+}
+
 }  // namespace
 
 double StepMicros(const OpGraph& graph, const StepTimeInput& input) {
+  if (input.group_overhead.empty()) {
+    double work = 0;
+    for (float micros : input.micros) work += WorkOf(micros, false, input.cores);
+    return std::max(work, LongestPathOfOps(graph, input.micros));
+  }
   const Contracted c = Contract(graph, input);
   double work = 0;
   for (size_t v = 0; v < c.micros.size(); ++v) {
-    // A group runs its ops in turn: its small ops do not overlap each other,
-    // and its large ones use every core already.
-    const bool small = !c.is_group[v] && c.micros[v] < kParallelOpMicros;
-    work += small ? c.micros[v] / std::max(1, input.cores) : c.micros[v];
+    work += WorkOf(c.micros[v], c.is_group[v], input.cores);
   }
   return std::max(work, LongestPath(graph, c));
 }
