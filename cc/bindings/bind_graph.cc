@@ -105,17 +105,28 @@ py::array Offsets(const OpGraph& graph, Edges edges) {
   return Owned(std::move(offsets));
 }
 
-// One field of all edges, op by op: `edges` as above, `field` of one edge.
-template <typename Edges, typename Field>
-py::array EdgeField(const PyOpGraph& self, Edges edges, Field field) {
-  std::vector<int32_t> values;
-  values.reserve(static_cast<size_t>(self.graph->num_edges()));
+// The other end of all edges, a view with the size of an edge as stride.
+template <typename Edge>
+py::array EdgeEnds(const PyOpGraph& self,
+                   Span<Edge> (*edges)(const OpGraph&, int32_t),
+                   int32_t Edge::*end) {
+  if (self.graph->num_edges() == 0) return Owned(std::vector<int32_t>());
+  const Edge* first = edges(*self.graph, 0).begin();
+  return View(&(first->*end),
+              {static_cast<py::ssize_t>(self.graph->num_edges())}, sizeof(Edge),
+              self.graph);
+}
+
+// The ports of all edges: copied, since they are a part of a word.
+template <typename Edge>
+py::array EdgePorts(const PyOpGraph& self,
+                    Span<Edge> (*edges)(const OpGraph&, int32_t)) {
+  std::vector<int32_t> ports;
+  ports.reserve(static_cast<size_t>(self.graph->num_edges()));
   for (int32_t i = 0; i < self.graph->num_ops(); ++i) {
-    for (const auto& edge : edges(*self.graph, i)) {
-      values.push_back(field(edge));
-    }
+    for (const Edge& edge : edges(*self.graph, i)) ports.push_back(edge.port);
   }
-  return Owned(std::move(values));
+  return Owned(std::move(ports));
 }
 
 py::object Shape(const PyOpGraph& self, int32_t op, int32_t port) {
@@ -231,8 +242,11 @@ void BindGraph(py::module_& m) {
         g, [](const OpGraph& graph, int32_t i) { return graph.depth(i); });
   });
   c.def_property_readonly("file_index", [](const PyOpGraph& g) {
-    return ArrayOfOps<int32_t>(
-        g, [](const OpGraph& graph, int32_t i) { return graph.file_index(i); });
+    std::vector<int32_t> places(g.graph->num_ops());
+    for (int32_t at = 0; at < g.graph->num_ops(); ++at) {
+      places[g.graph->op_at(at)] = at;
+    }
+    return Owned(std::move(places));
   });
   c.def_property_readonly(
       "colocation_group",
@@ -273,27 +287,21 @@ void BindGraph(py::module_& m) {
     return Offsets(*g.graph, InputsOf);
   });
   c.def_property_readonly("in_src", [](const PyOpGraph& g) {
-    return EdgeField(g, InputsOf, [](const InputEdge& e) { return e.src; });
+    return EdgeEnds(g, InputsOf, &InputEdge::src);
   });
   c.def_property_readonly(
       "in_port",
-      [](const PyOpGraph& g) {
-        return EdgeField(g, InputsOf,
-                         [](const InputEdge& e) -> int32_t { return e.port; });
-      },
+      [](const PyOpGraph& g) { return EdgePorts(g, InputsOf); },
       "Which output of the producer; -1 for a control edge.");
   c.def_property_readonly("out_ptr", [](const PyOpGraph& g) {
     return Offsets(*g.graph, OutputsOf);
   });
   c.def_property_readonly("out_dst", [](const PyOpGraph& g) {
-    return EdgeField(g, OutputsOf, [](const OutputEdge& e) { return e.dst; });
+    return EdgeEnds(g, OutputsOf, &OutputEdge::dst);
   });
   c.def_property_readonly(
       "out_port",
-      [](const PyOpGraph& g) {
-        return EdgeField(g, OutputsOf,
-                         [](const OutputEdge& e) -> int32_t { return e.port; });
-      },
+      [](const PyOpGraph& g) { return EdgePorts(g, OutputsOf); },
       "Which of our outputs; -1 for a control edge.");
 
   c.def(

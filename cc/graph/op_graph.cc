@@ -69,7 +69,6 @@ void OpGraphBuilder::LayOut() {
   LayOutNodes();
   LayOutOutputs();
   g.by_file_ = std::move(number_);
-  g.file_index_ = std::move(order_);
 }
 
 void OpGraphBuilder::LayOutInputs() {
@@ -110,7 +109,7 @@ void OpGraphBuilder::LayOutNodes() {
     g.flags_.push_back(node.flags);
     dtype_.push_back(node.dtype);
   }
-  Free(&raw_, &depth_);
+  Free(&raw_, &depth_, &order_);
 }
 
 void OpGraphBuilder::LayOutOutputs() {
@@ -178,7 +177,7 @@ std::string_view OpGraph::attr(int32_t i, std::string_view key) const {
 
 void OpGraph::ForgetEdges() {
   Free(&in_ptr_, &in_edges_, &out_ptr_, &out_edges_, &depth_);
-  Free(&tensor_ptr_, &dtypes_, &shape_of_);
+  Free(&variable_, &handle_, &tensor_ptr_, &dtypes_, &shape_of_);
 }
 
 int64_t OpGraph::bytes(int32_t i, int32_t port) const {

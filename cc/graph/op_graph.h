@@ -131,10 +131,9 @@ class OpGraph {
   uint32_t flags(int32_t i) const { return flags_[i]; }
   bool has(int32_t i, uint32_t flag) const { return (flags_[i] & flag) != 0; }
 
-  // The serialized NodeDef and its place in the file (0-based).
+  // The serialized NodeDef.
   std::string_view node(int32_t i) const { return Text(nodes_[i]); }
-  int32_t file_index(int32_t i) const { return file_index_[i]; }
-  // The op at a place in the file.
+  // The op at a place in the file (0-based).
   int32_t op_at(int32_t file_index) const { return by_file_[file_index]; }
   // -1 when there is none of that name.
   int32_t find(std::string_view name) const;
@@ -195,9 +194,9 @@ class OpGraph {
   // The NodeDef's versions and library fields, untouched, for the writer.
   bool has_library() const { return has_library_; }
 
-  // Gives back the memory of edges, depths and tensors, more than half of all;
-  // what speaks of them may not be called any more. For the last in a row that
-  // looks at nodes only.
+  // Gives back the memory of edges, depths, tensors and variables, two thirds of
+  // all; what speaks of them may not be called any more. For the last in a row
+  // that looks at nodes only.
   void ForgetEdges();
 
  private:
@@ -218,7 +217,7 @@ class OpGraph {
   std::vector<std::string_view> devices_;   // distinct, by device_
   std::vector<uint32_t> names_, nodes_;  // places of their fields
   std::vector<uint16_t> type_, device_;
-  std::vector<int32_t> file_index_, by_file_, depth_;
+  std::vector<int32_t> by_file_, depth_;
   std::vector<int32_t> colocation_, variable_, handle_;
   std::vector<uint32_t> flags_;
   std::vector<int32_t> in_ptr_, out_ptr_, tensor_ptr_;

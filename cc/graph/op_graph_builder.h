@@ -31,7 +31,7 @@ struct RawNode {
   int32_t first_input = 0;  // index into edges_
   int32_t num_data = 0;
   int32_t num_control = 0;
-  uint32_t flags = 0;   // those that the NodeDef alone decides
+  uint16_t flags = 0;   // those that the NodeDef alone decides
   uint16_t type = 0;    // index into OpGraph::op_types_
   uint16_t device = 0;  // index into OpGraph::devices_
   uint8_t dtype = 0;    // the attribute "T" or "dtype"

@@ -255,7 +255,7 @@ Status OpGraphBuilder::ReadNode(const WireField& node_field) {
     return InvalidArgument("node " + std::string(name) + " has no op");
   }
   if (HasGradientScope(name)) node.flags |= kBackward;
-  if (node.flags & kPlanned) node.flags &= ~uint32_t{kMarkedByUser};
+  if (node.flags & kPlanned) node.flags &= ~kMarkedByUser;
 
   const int32_t type = type_names_.Intern(op);
   const int32_t device = device_names_.Intern(text.device);
