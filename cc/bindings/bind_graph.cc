@@ -283,15 +283,13 @@ void BindGraph(py::module_& m) {
       "Bytes read and written by each op.");
 
   // Edges as compressed rows: those of op i are [ptr[i], ptr[i + 1]).
-  c.def_property_readonly("in_ptr", [](const PyOpGraph& g) {
-    return Offsets(*g.graph, InputsOf);
-  });
+  c.def_property_readonly(
+      "in_ptr", [](const PyOpGraph& g) { return Offsets(*g.graph, InputsOf); });
   c.def_property_readonly("in_src", [](const PyOpGraph& g) {
     return EdgeEnds(g, InputsOf, &InputEdge::src);
   });
   c.def_property_readonly(
-      "in_port",
-      [](const PyOpGraph& g) { return EdgePorts(g, InputsOf); },
+      "in_port", [](const PyOpGraph& g) { return EdgePorts(g, InputsOf); },
       "Which output of the producer; -1 for a control edge.");
   c.def_property_readonly("out_ptr", [](const PyOpGraph& g) {
     return Offsets(*g.graph, OutputsOf);
@@ -300,8 +298,7 @@ void BindGraph(py::module_& m) {
     return EdgeEnds(g, OutputsOf, &OutputEdge::dst);
   });
   c.def_property_readonly(
-      "out_port",
-      [](const PyOpGraph& g) { return EdgePorts(g, OutputsOf); },
+      "out_port", [](const PyOpGraph& g) { return EdgePorts(g, OutputsOf); },
       "Which of our outputs; -1 for a control edge.");
 
   c.def(

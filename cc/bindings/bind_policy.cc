@@ -46,8 +46,8 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
     auto owned = std::make_shared<OwnedInput>();
     owned->graph = graph.graph;
     owned->machine = machine.machine;
-    owned->features = ComputeFeatures(*graph.graph, *machine.machine,
-                                      policy.reads_arrays());
+    owned->features =
+        ComputeFeatures(*graph.graph, *machine.machine, policy.reads_arrays());
     return policy.Decide(
         {*owned->graph, *owned->machine, owned->features, deadline, owned});
   });
@@ -60,7 +60,8 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
   return LogitsToDict(*std::move(answer.logits));
 }
 
-// The names in a callable's `reads`, as FeatureArrays; nothing when it has none.
+// The names in a callable's `reads`, as FeatureArrays; nothing when it has
+// none.
 std::optional<uint32_t> ArraysRead(const py::object& callable) {
   const py::object reads = py::getattr(callable, "reads", py::none());
   if (reads.is_none()) return std::nullopt;

@@ -5,14 +5,15 @@
 //     for (const InputEdge& e : graph->inputs(i)) Use(e.src, e.port);
 //   }
 //
-// Immutable, ForgetEdges aside. It holds views into the GraphDef's bytes, which must outlive it.
-// Ops are numbered 0..num_ops()-1 in a canonical topological order: by depth
-// (longest path from a source, loop back-edges ignored), then structural hash,
-// then the numbers of the op's producers, then name (numbers in names compared
-// as numbers). The number of an op therefore does not depend on the order of
-// nodes in the file nor on the names TensorFlow numbers at random, and a saved
-// plan can speak of ops by number. Ops with the same hash are symmetric: they
-// have the same ancestors, the same descendants and the same attributes.
+// Immutable, ForgetEdges aside. It holds views into the GraphDef's bytes, which
+// must outlive it. Ops are numbered 0..num_ops()-1 in a canonical topological
+// order: by depth (longest path from a source, loop back-edges ignored), then
+// structural hash, then the numbers of the op's producers, then name (numbers
+// in names compared as numbers). The number of an op therefore does not depend
+// on the order of nodes in the file nor on the names TensorFlow numbers at
+// random, and a saved plan can speak of ops by number. Ops with the same hash
+// are symmetric: they have the same ancestors, the same descendants and the
+// same attributes.
 //
 // What enters the hash, and with it the fingerprint: op types; data inputs in
 // their order with output numbers; control inputs as a set; the attributes that
@@ -112,9 +113,9 @@ class OpGraph {
  public:
   // Errors: kInvalidArgument for malformed bytes, nodes without a name or an
   // op, duplicate names, dangling inputs, cycles; kResourceExhausted past
-  // max_nodes, from 4 GiB on (protobuf ends at 2), for more than 65,535 op types
-  // or devices, or when attributes promise far more outputs than the file has
-  // bytes for. No nodes at all is not an error.
+  // max_nodes, from 4 GiB on (protobuf ends at 2), for more than 65,535 op
+  // types or devices, or when attributes promise far more outputs than the file
+  // has bytes for. No nodes at all is not an error.
   static StatusOr<OpGraph> Parse(std::string_view graphdef,
                                  const ParseOptions& options);
 
@@ -194,9 +195,9 @@ class OpGraph {
   // The NodeDef's versions and library fields, untouched, for the writer.
   bool has_library() const { return has_library_; }
 
-  // Gives back the memory of edges, depths, tensors and variables, two thirds of
-  // all; what speaks of them may not be called any more. For the last in a row
-  // that looks at nodes only.
+  // Gives back the memory of edges, depths, tensors and variables, two thirds
+  // of all; what speaks of them may not be called any more. For the last in a
+  // row that looks at nodes only.
   void ForgetEdges();
 
  private:
@@ -215,7 +216,7 @@ class OpGraph {
   std::vector<std::string_view> op_types_;  // distinct, by type_
   std::vector<const OpDef*> defs_;          // by type_
   std::vector<std::string_view> devices_;   // distinct, by device_
-  std::vector<uint32_t> names_, nodes_;  // places of their fields
+  std::vector<uint32_t> names_, nodes_;     // places of their fields
   std::vector<uint16_t> type_, device_;
   std::vector<int32_t> by_file_, depth_;
   std::vector<int32_t> colocation_, variable_, handle_;

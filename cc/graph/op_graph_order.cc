@@ -203,8 +203,9 @@ void OpGraphBuilder::HashNodes() {
     const RawEdge* edge = edges_.data() + node.first_input;
     uint64_t hash = HashMix(hash_[at], static_cast<uint64_t>(node.num_data));
     for (int32_t k = 0; k < node.num_data; ++k, ++edge) {
-      const uint64_t source =
-          merge && IsBackEdge(edge->src, at) ? own[edge->src] : hash_[edge->src];
+      const uint64_t source = merge && IsBackEdge(edge->src, at)
+                                  ? own[edge->src]
+                                  : hash_[edge->src];
       hash = HashMix(hash, source + kPortStep * (edge->port + 1));
     }
     uint64_t controls = 0;

@@ -48,8 +48,8 @@ struct PlanOptions {
 };
 
 // Why ops were left out, for reports and `grappler-go explain`: reason -> how
-// many. Reasons are short fixed phrases, those of ReasonText ("no XLA kernel", "shape not known",
-// "group does not pay", "in a loop" ...).
+// many. Reasons are short fixed phrases, those of ReasonText ("no XLA kernel",
+// "shape not known", "group does not pay", "in a loop" ...).
 struct PlanExplanation {
   std::map<std::string, int32_t> left_out;
   std::vector<Reason> per_op;  // [num_ops], kNone: decided

@@ -50,7 +50,9 @@ class BuildPlanTest : public ::testing::Test {
   int32_t GroupOf(const Plan& plan, const char* op) {
     return plan.fusion_group.at(graph_.find(op));
   }
-  std::string Why(const char* op) { return ReasonText(why_.per_op.at(graph_.find(op))); }
+  std::string Why(const char* op) {
+    return ReasonText(why_.per_op.at(graph_.find(op)));
+  }
 
   std::string bytes_;
   ParseOptions parse_;

@@ -105,7 +105,8 @@ double WorkOf(double micros, bool is_group, int32_t cores) {
 double StepMicros(const OpGraph& graph, const StepTimeInput& input) {
   if (input.group_overhead.empty()) {
     double work = 0;
-    for (float micros : input.micros) work += WorkOf(micros, false, input.cores);
+    for (float micros : input.micros)
+      work += WorkOf(micros, false, input.cores);
     return std::max(work, LongestPathOfOps(graph, input.micros));
   }
   const Contracted c = Contract(graph, input);
