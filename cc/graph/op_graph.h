@@ -27,8 +27,9 @@
 // duplicate names, inputs that do not exist, and cycles that are not a loop
 // (NextIteration -> Merge).
 //
-// It is small, about 80 bytes an op, half of a typical NodeDef: names and nodes
-// are positions in the bytes, and a shape that many outputs have is kept once.
+// It is small, about 90 bytes an op with its edges, where a NodeDef takes 150:
+// names and nodes are places in the bytes, and a shape that many outputs have
+// is kept once.
 #ifndef GRAPPLER_GO_GRAPH_OP_GRAPH_H_
 #define GRAPPLER_GO_GRAPH_OP_GRAPH_H_
 
