@@ -223,6 +223,10 @@ def test_every_built_in_program_is_listed_with_what_it_is():
 def test_overhead_is_measured_phase_by_phase_beside_tensorflows_own():
     measured = overhead.measure(600, {"policy": None}, repeats=1)
     assert 400 < measured.nodes < 900
+    assert measured.outcome == "no policy"
+    assert measured.everything_outcome == "applied"
+    assert measured.result_mb > measured.graph_mb > 0
+    assert all(measured.phases_ms[phase] > 0 for phase in overhead.PHASES)
     assert measured.tensorflow_ms > 0
     assert measured.phases_ms["parse"] > 0
     assert measured.core_ms == pytest.approx(

@@ -143,10 +143,10 @@ def test_fetched_and_preserved_ops_are_marked(graph):
     assert kept.flags[kept.find(name)] & bit
 
 
-def test_edge_arrays_are_views_that_outlive_the_graph(graphdef):
+def test_edge_arrays_outlive_the_graph_and_their_ends_are_views(graphdef):
     graph = core.OpGraph(graphdef)
     names = ("in_src", "in_port", "out_dst", "out_port")
-    for name in names:
+    for name in ("in_src", "out_dst"):
         assert np.shares_memory(getattr(graph, name), getattr(graph, name)), name
     kept = {name: getattr(graph, name) for name in names}
     expected = {name: array.copy() for name, array in kept.items()}

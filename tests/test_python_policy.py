@@ -401,3 +401,18 @@ def test_the_environment_may_name_a_python_policy(tmp_path):
         },
     )
     assert "asked about" in done.stdout, done.stderr
+
+
+def test_a_policy_that_names_the_arrays_it_reads_gets_no_others(graph, machine):
+    def policy(inp):
+        assert inp.op_type.shape == (graph.num_ops,)
+        for name in ("op_features", "graph", "graphdef"):
+            with pytest.raises(AttributeError, match=f"{name} is not among"):
+                getattr(inp, name)
+        return {}
+
+    policy.reads = ["op_type"]
+    assert core.PythonPolicy(policy, "test").decide(graph, machine) == {}
+    policy.reads = ["horoscope"]
+    with pytest.raises(ValueError, match="horoscope"):
+        core.PythonPolicy(policy, "test")

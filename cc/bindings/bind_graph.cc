@@ -88,6 +88,13 @@ py::array ArrayOfOps(const PyOpGraph& self, Function function) {
   return Owned(std::move(values));
 }
 
+Span<InputEdge> InputsOf(const OpGraph& graph, int32_t i) {
+  return graph.inputs(i);
+}
+Span<OutputEdge> OutputsOf(const OpGraph& graph, int32_t i) {
+  return graph.outputs(i);
+}
+
 // Offsets of each op's edges: row i of a compressed matrix is [i], [i + 1].
 template <typename Edges>
 py::array Offsets(const OpGraph& graph, Edges edges) {
@@ -98,22 +105,28 @@ py::array Offsets(const OpGraph& graph, Edges edges) {
   return Owned(std::move(offsets));
 }
 
-// One field of all edges, a view with the size of an edge as stride.
+// The other end of all edges, a view with the size of an edge as stride.
 template <typename Edge>
-py::array EdgeField(const PyOpGraph& self, Span<Edge> first_row,
-                    int32_t Edge::*field) {
-  const int32_t* data =
-      first_row.begin() == nullptr ? nullptr : &(first_row.begin()->*field);
-  return View(data, {static_cast<py::ssize_t>(self.graph->num_edges())},
-              sizeof(Edge), self.graph);
+py::array EdgeEnds(const PyOpGraph& self,
+                   Span<Edge> (*edges)(const OpGraph&, int32_t),
+                   int32_t Edge::*end) {
+  if (self.graph->num_edges() == 0) return Owned(std::vector<int32_t>());
+  const Edge* first = edges(*self.graph, 0).begin();
+  return View(&(first->*end),
+              {static_cast<py::ssize_t>(self.graph->num_edges())}, sizeof(Edge),
+              self.graph);
 }
-py::array InputField(const PyOpGraph& self, int32_t InputEdge::*field) {
-  if (self.graph->num_ops() == 0) return Owned(std::vector<int32_t>());
-  return EdgeField(self, self.graph->inputs(0), field);
-}
-py::array OutputField(const PyOpGraph& self, int32_t OutputEdge::*field) {
-  if (self.graph->num_ops() == 0) return Owned(std::vector<int32_t>());
-  return EdgeField(self, self.graph->outputs(0), field);
+
+// The ports of all edges: copied, since they are a part of a word.
+template <typename Edge>
+py::array EdgePorts(const PyOpGraph& self,
+                    Span<Edge> (*edges)(const OpGraph&, int32_t)) {
+  std::vector<int32_t> ports;
+  ports.reserve(static_cast<size_t>(self.graph->num_edges()));
+  for (int32_t i = 0; i < self.graph->num_ops(); ++i) {
+    for (const Edge& edge : edges(*self.graph, i)) ports.push_back(edge.port);
+  }
+  return Owned(std::move(ports));
 }
 
 py::object Shape(const PyOpGraph& self, int32_t op, int32_t port) {
@@ -229,8 +242,11 @@ void BindGraph(py::module_& m) {
         g, [](const OpGraph& graph, int32_t i) { return graph.depth(i); });
   });
   c.def_property_readonly("file_index", [](const PyOpGraph& g) {
-    return ArrayOfOps<int32_t>(
-        g, [](const OpGraph& graph, int32_t i) { return graph.file_index(i); });
+    std::vector<int32_t> places(g.graph->num_ops());
+    for (int32_t at = 0; at < g.graph->num_ops(); ++at) {
+      places[g.graph->op_at(at)] = at;
+    }
+    return Owned(std::move(places));
   });
   c.def_property_readonly(
       "colocation_group",
@@ -267,29 +283,22 @@ void BindGraph(py::module_& m) {
       "Bytes read and written by each op.");
 
   // Edges as compressed rows: those of op i are [ptr[i], ptr[i + 1]).
-  c.def_property_readonly("in_ptr", [](const PyOpGraph& g) {
-    return Offsets(*g.graph, [](const OpGraph& graph, int32_t i) {
-      return graph.inputs(i);
-    });
-  });
+  c.def_property_readonly(
+      "in_ptr", [](const PyOpGraph& g) { return Offsets(*g.graph, InputsOf); });
   c.def_property_readonly("in_src", [](const PyOpGraph& g) {
-    return InputField(g, &InputEdge::src);
+    return EdgeEnds(g, InputsOf, &InputEdge::src);
   });
   c.def_property_readonly(
-      "in_port",
-      [](const PyOpGraph& g) { return InputField(g, &InputEdge::port); },
+      "in_port", [](const PyOpGraph& g) { return EdgePorts(g, InputsOf); },
       "Which output of the producer; -1 for a control edge.");
   c.def_property_readonly("out_ptr", [](const PyOpGraph& g) {
-    return Offsets(*g.graph, [](const OpGraph& graph, int32_t i) {
-      return graph.outputs(i);
-    });
+    return Offsets(*g.graph, OutputsOf);
   });
   c.def_property_readonly("out_dst", [](const PyOpGraph& g) {
-    return OutputField(g, &OutputEdge::dst);
+    return EdgeEnds(g, OutputsOf, &OutputEdge::dst);
   });
   c.def_property_readonly(
-      "out_port",
-      [](const PyOpGraph& g) { return OutputField(g, &OutputEdge::port); },
+      "out_port", [](const PyOpGraph& g) { return EdgePorts(g, OutputsOf); },
       "Which of our outputs; -1 for a control edge.");
 
   c.def(

@@ -19,7 +19,15 @@ namespace grappler_go {
 py::dict ExplanationToDict(const PlanExplanation& why) {
   py::dict values;
   values["left_out"] = py::cast(why.left_out);
-  values["per_op"] = py::cast(why.per_op);
+  std::vector<py::str> texts;
+  for (size_t r = 0; r < static_cast<size_t>(Reason::kNumReasons); ++r) {
+    texts.emplace_back(ReasonText(static_cast<Reason>(r)));
+  }
+  py::list per_op(why.per_op.size());
+  for (size_t i = 0; i < why.per_op.size(); ++i) {
+    per_op[i] = texts[static_cast<size_t>(why.per_op[i])];
+  }
+  values["per_op"] = std::move(per_op);
   values["summary"] = why.summary;
   return values;
 }

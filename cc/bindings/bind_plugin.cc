@@ -99,7 +99,7 @@ py::dict ReportToDict(Report report) {
 
 py::dict Optimize(const py::bytes& graphdef, std::vector<std::string> fetches,
                   std::vector<std::string> preserve,
-                  const std::optional<py::dict>& settings) {
+                  const std::optional<py::dict>& settings, bool keep_graphdef) {
   const Config config = settings.has_value() ? ConfigFromDict(*settings)
                                              : *WithoutGil(&CurrentConfig);
   OptimizeInput input;
@@ -110,8 +110,9 @@ py::dict Optimize(const py::bytes& graphdef, std::vector<std::string> fetches,
       WithoutGil([&] { return OptimizeGraph(input, config); });
   py::dict values;
   values["applied"] = result.applied;
-  values["graphdef"] =
-      result.applied ? py::object(Bytes(result.graphdef)) : py::none();
+  values["graphdef"] = result.applied && keep_graphdef
+                           ? py::object(Bytes(result.graphdef))
+                           : py::none();
   values["report"] = ReportToDict(std::move(result.report));
   values["plan"] = std::move(result.plan);
   values["why"] = ExplanationToDict(result.why);
@@ -136,10 +137,11 @@ void BindPlugin(py::module_& m) {
   m.def(
       "optimize", &Optimize, py::arg("graphdef"), py::arg("fetches"),
       py::arg("preserve"), py::arg("config") = py::none(),
+      py::arg("keep_graphdef") = true,
       "The whole pass over one graph: a dict of applied, graphdef (None "
       "unless applied), report, plan, why. Never fails for what is wrong with "
       "the graph or the policy: report[\"outcome\"] says it. Without a config, "
-      "the process's is used.");
+      "the process's is used. keep_graphdef=False: to see what it takes.");
   m.def(
       "set_config",
       [](const py::dict& settings) {

@@ -46,7 +46,8 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
     auto owned = std::make_shared<OwnedInput>();
     owned->graph = graph.graph;
     owned->machine = machine.machine;
-    owned->features = ComputeFeatures(*graph.graph, *machine.machine);
+    owned->features =
+        ComputeFeatures(*graph.graph, *machine.machine, policy.reads_arrays());
     return policy.Decide(
         {*owned->graph, *owned->machine, owned->features, deadline, owned});
   });
@@ -59,15 +60,35 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
   return LogitsToDict(*std::move(answer.logits));
 }
 
-// One array of the features. Made when asked for: a policy that reads two of
-// them does not pay for six.
+// The names in a callable's `reads`, as FeatureArrays; nothing when it has
+// none.
+std::optional<uint32_t> ArraysRead(const py::object& callable) {
+  const py::object reads = py::getattr(callable, "reads", py::none());
+  if (reads.is_none()) return std::nullopt;
+  uint32_t arrays = 0;
+  for (const auto& name : reads.cast<std::vector<std::string>>()) {
+    const uint32_t found = ArraysOf(name);
+    if (found == 0) throw py::value_error("reads: no array \"" + name + "\"");
+    arrays |= found;
+  }
+  return arrays;
+}
+
+void CheckRead(bool is_there, const char* name) {
+  if (is_there) return;
+  throw py::attribute_error(std::string(name) +
+                            " is not among what the policy reads");
+}
+
+// One array of the features.
 template <typename T>
 void DefArray(py::class_<PyPolicyInput>& c, const char* name,
               std::vector<T> Features::*field, size_t (*columns)(),
               const char* doc) {
   c.def_property_readonly(
       name,
-      [field, columns](const PyPolicyInput& input) {
+      [name, field, columns](const PyPolicyInput& input) {
+        CheckRead((input.arrays & ArraysOf(name)) != 0, name);
         return View((*input.features).*field, input.features,
                     static_cast<py::ssize_t>(columns()));
       },
@@ -95,6 +116,7 @@ void BindPolicyInput(py::module_& m) {
       +[] { return DeviceFeatureNames().size(); },
       "float32 [num_devices, device_feature_names()]");
   c.def_property_readonly("graph", [](const PyPolicyInput& input) {
+    CheckRead(input.has_graph, "graph");
     return PyOpGraph{input.graph};
   });
   c.def_property_readonly("machine", [](const PyPolicyInput& input) {
@@ -102,7 +124,10 @@ void BindPolicyInput(py::module_& m) {
   });
   c.def_property_readonly(
       "graphdef",
-      [](const PyPolicyInput& input) { return Bytes(input.graph->graphdef()); },
+      [](const PyPolicyInput& input) {
+        CheckRead(input.has_graph, "graphdef");
+        return Bytes(input.graph->graphdef());
+      },
       "The serialized GraphDef, copied when asked for.");
   c.def_property_readonly(
       "deadline_s",
@@ -133,14 +158,17 @@ void BindPolicy(py::module_& m) {
       m, "PythonPolicy",
       "A callable that is given a PolicyInput and returns a dict of logits "
       "(device, fusion, schedule, recompute, op_micros, fused_micros; what is "
-      "missing is not decided), a Plan, or None.")
+      "missing is not decided), a Plan, or None. When it has an attribute "
+      "`reads`, a list of names of arrays, it gets these alone and no graph, "
+      "and the pass need not make the others nor copy the graph.")
       .def(py::init([](py::object callable, std::string name) {
              if (PyCallable_Check(callable.ptr()) == 0) {
                throw py::type_error("a PythonPolicy needs a callable, not " +
                                     std::string(py::str(py::repr(callable))));
              }
+             const std::optional<uint32_t> arrays = ArraysRead(callable);
              return std::make_shared<PythonPolicy>(std::move(callable),
-                                                   std::move(name));
+                                                   std::move(name), arrays);
            }),
            py::arg("callable"), py::arg("name") = "python");
 

@@ -74,8 +74,9 @@ StatusOr<Decision> ToDecision(py::handle answer, const PolicyInput& input) {
 
 }  // namespace
 
-PythonPolicy::PythonPolicy(py::object function, std::string name)
-    : function_(std::move(function)), name_(std::move(name)) {}
+PythonPolicy::PythonPolicy(py::object function, std::string name,
+                           std::optional<uint32_t> arrays)
+    : function_(std::move(function)), name_(std::move(name)), arrays_(arrays) {}
 
 PythonPolicy::~PythonPolicy() {
   if (!PythonIsUsable()) {
@@ -97,7 +98,9 @@ StatusOr<Decision> PythonPolicy::Decide(const PolicyInput& input) {
         py::cast(PyPolicyInput{{input.owner, &input.graph},
                                {input.owner, &input.machine},
                                {input.owner, &input.features},
-                               input.deadline});
+                               input.deadline,
+                               reads_arrays(),
+                               reads_graph()});
     PyObject* raw = SleepWhenEnded([this, &argument] {
       return PyObject_CallFunctionObjArgs(function_.ptr(), argument.ptr(),
                                           nullptr);

@@ -15,7 +15,9 @@
 
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cc/base/status.h"
@@ -29,16 +31,24 @@ struct PyPolicyInput {
   std::shared_ptr<const Machine> machine;
   std::shared_ptr<const Features> features;
   Deadline deadline;
+  uint32_t arrays = kAllArrays;  // those that are there
+  bool has_graph = true;
 };
 
 class [[gnu::visibility("hidden")]] PythonPolicy : public Policy {
  public:
-  // With the GIL held.
-  PythonPolicy(pybind11::object function, std::string name);
+  // With the GIL held. `arrays`: what the callable reads (FeatureArrays), when
+  // it reads nothing else; without, it reads everything, the graph included.
+  PythonPolicy(pybind11::object function, std::string name,
+               std::optional<uint32_t> arrays = std::nullopt);
   // With or without the GIL, Python running or gone.
   ~PythonPolicy() override;
 
   std::string name() const override { return name_; }
+  bool reads_graph() const override { return !arrays_.has_value(); }
+  uint32_t reads_arrays() const override {
+    return arrays_.value_or(uint32_t{kAllArrays});
+  }
   // Errors: kInvalidArgument for what the callable raised (type, message, file
   // and line) and for an answer of another type or shape; kUnavailable when
   // Python is shutting down; kInternal without an owner of the input.
@@ -47,6 +57,7 @@ class [[gnu::visibility("hidden")]] PythonPolicy : public Policy {
  private:
   pybind11::object function_;
   const std::string name_;
+  const std::optional<uint32_t> arrays_;
 };
 
 // "module:function" -> a policy; the factory behind LoadPythonPolicy. Errors:

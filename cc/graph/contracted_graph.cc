@@ -23,12 +23,13 @@ ContractedGraph Contract(const OpGraph& graph,
       }
     }
   };
+  // `first` holds where each row ends until that is filled.
   c.first.assign(static_cast<size_t>(nodes) + 1, 0);
-  for_each_edge([&](int32_t src, int32_t) { ++c.first[src + 1]; });
+  for_each_edge([&](int32_t src, int32_t) { ++c.first[src]; });
   for (int32_t v = 0; v < nodes; ++v) c.first[v + 1] += c.first[v];
   c.target.resize(c.first[nodes]);
-  std::vector<int32_t> next(c.first.begin(), c.first.end() - 1);
-  for_each_edge([&](int32_t src, int32_t dst) { c.target[next[src]++] = dst; });
+  for_each_edge(
+      [&](int32_t src, int32_t dst) { c.target[--c.first[src]] = dst; });
   return c;
 }
 

@@ -1,5 +1,6 @@
 #include "cc/graph/inference_context.h"
 
+#include "cc/graph/op_graph_builder.h"
 #include "cc/graph/wire.h"
 
 namespace grappler_go {
@@ -53,7 +54,8 @@ size_t InferenceContext::InputTensor(int i) const {
 }
 
 const TensorShape& InferenceContext::input(int i) const {
-  return HasInput(&i) ? state_->shapes[InputTensor(i)] : UnknownShape();
+  if (!HasInput(&i)) return UnknownShape();
+  return (*state_->shapes)[state_->shape_of[InputTensor(i)]];
 }
 
 int InferenceContext::input_dtype(int i) const {
@@ -96,13 +98,14 @@ void InferenceContext::set_output(int port, const TensorShape& shape,
 
 void InferenceContext::set_shape(int port, const TensorShape& shape) {
   if (port >= num_outputs_) return;
-  state_->shapes[state_->tensor_ptr[op_] + port] = shape;
+  state_->shape_of[state_->tensor_ptr[op_] + port] =
+      state_->shapes->Intern(shape);
 }
 
 void InferenceContext::set_dtype(int port, int dtype) {
   if (port >= num_outputs_) return;
   if (dtype == 0) dtype = type_attr("T");
-  state_->dtypes[state_->tensor_ptr[op_] + port] = dtype;
+  state_->dtypes[state_->tensor_ptr[op_] + port] = ByteOfDtype(dtype);
 }
 
 void InferenceContext::set_values(int port, Span<int64_t> values) {
@@ -113,7 +116,7 @@ void InferenceContext::set_values(int port, Span<int64_t> values) {
 
 const TensorShape& InferenceContext::output(int port) const {
   if (port >= num_outputs_) return UnknownShape();
-  return state_->shapes[state_->tensor_ptr[op_] + port];
+  return (*state_->shapes)[state_->shape_of[state_->tensor_ptr[op_] + port]];
 }
 
 int InferenceContext::output_dtype(int port) const {

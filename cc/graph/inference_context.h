@@ -20,6 +20,7 @@
 
 #include "cc/graph/attr_value.h"
 #include "cc/graph/op_graph.h"
+#include "cc/graph/shape_table.h"
 #include "cc/graph/span.h"
 #include "cc/graph/tensor_shape.h"
 
@@ -48,8 +49,9 @@ struct HandleData {
 struct InferenceState {
   const OpGraph& graph;
   Span<int32_t> tensor_ptr;
-  TensorShape* shapes;
-  int* dtypes;
+  ShapeTable* shapes;
+  int32_t* shape_of;
+  uint8_t* dtypes;
   KnownValues values;
   std::vector<int32_t> handle_of_op;  // into handles, -1: none
   std::vector<HandleData> handles;

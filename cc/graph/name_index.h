@@ -5,7 +5,9 @@
 //   int32_t found = index.Find(NameKey("x"), name_of);
 //
 // An open-addressing table of positions; the names stay where they are and are
-// reached through name_of(position).
+// reached through name_of(position). Four bytes a slot: as many low bits as
+// positions need, and above them those of the name's hash, which spare most
+// looks at names that differ.
 #ifndef GRAPPLER_GO_GRAPH_NAME_INDEX_H_
 #define GRAPPLER_GO_GRAPH_NAME_INDEX_H_
 
@@ -30,11 +32,13 @@ struct NameKey {
 class NameIndex {
  public:
   NameIndex() : NameIndex(0) {}
-  // Room for at most `capacity` names.
+  // Room for at most `capacity` names, at positions below it.
   explicit NameIndex(size_t capacity) {
     size_t slots = 4;
     while (slots * 3 < capacity * 4) slots *= 2;  // three quarters full
-    slots_.resize(slots);
+    slots_.assign(slots, kFree);
+    // The highest position is left out: with all bits set it would be kFree.
+    while (position_mask_ <= capacity) position_mask_ = 2 * position_mask_ + 1;
   }
 
   // A hint that Find(key) comes soon: it mostly waits for the table's memory.
@@ -45,38 +49,40 @@ class NameIndex {
   // False when the name is there already.
   template <typename NameOf>
   bool Insert(const NameKey& key, int32_t position, NameOf name_of) {
-    Slot& slot = slots_[SlotOf(key, name_of)];
-    if (slot.position >= 0) return false;
-    slot = {key.hash, position};
+    uint32_t& slot = slots_[SlotOf(key, name_of)];
+    if (slot != kFree) return false;
+    slot = (key.hash & ~position_mask_) | static_cast<uint32_t>(position);
     return true;
   }
 
   // -1 when there is none of that name.
   template <typename NameOf>
   int32_t Find(const NameKey& key, NameOf name_of) const {
-    return slots_[SlotOf(key, name_of)].position;
+    const uint32_t slot = slots_[SlotOf(key, name_of)];
+    return slot == kFree ? -1 : PositionIn(slot);
   }
 
  private:
-  struct Slot {
-    uint32_t hash = 0;
-    int32_t position = -1;
-  };
+  static constexpr uint32_t kFree = 0xffffffff;
+  int32_t PositionIn(uint32_t slot) const {
+    return static_cast<int32_t>(slot & position_mask_);
+  }
 
   // Where the name is, or the free slot where it would go.
   template <typename NameOf>
   size_t SlotOf(const NameKey& key, NameOf name_of) const {
     const size_t mask = slots_.size() - 1;
     size_t at = key.hash & mask;
-    while (slots_[at].position >= 0 &&
-           (slots_[at].hash != key.hash ||
-            name_of(slots_[at].position) != key.name)) {
+    while (slots_[at] != kFree &&
+           (((slots_[at] ^ key.hash) & ~position_mask_) != 0 ||
+            name_of(PositionIn(slots_[at])) != key.name)) {
       at = (at + 1) & mask;
     }
     return at;
   }
 
-  std::vector<Slot> slots_;
+  std::vector<uint32_t> slots_;
+  uint32_t position_mask_ = 1;
 };
 
 }  // namespace grappler_go

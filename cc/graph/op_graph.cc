@@ -58,14 +58,40 @@ StatusOr<OpGraph> OpGraphBuilder::Build() {
   return std::move(graph_);
 }
 
+// In steps, each of which frees what it was made from.
 void OpGraphBuilder::LayOut() {
-  const size_t n = raw_.size();
   OpGraph& g = graph_;
   g.op_types_ = type_names_.Take();
   g.devices_ = device_names_.Take();
   g.defs_.reserve(types_.size());
   for (const TypeInfo& info : types_) g.defs_.push_back(info.def);
+  LayOutInputs();
+  LayOutNodes();
+  LayOutOutputs();
+  g.by_file_ = std::move(number_);
+}
 
+void OpGraphBuilder::LayOutInputs() {
+  OpGraph& g = graph_;
+  g.in_ptr_.reserve(raw_.size() + 1);
+  g.in_edges_.reserve(edges_.size());
+  g.in_ptr_.push_back(0);
+  for (int32_t at : order_) {
+    const RawNode& node = raw_[at];
+    const int32_t end = node.first_input + node.num_data + node.num_control;
+    for (int32_t k = node.first_input; k < end; ++k) {
+      const RawEdge& edge = edges_[k];
+      const bool back = edge.port != kControlPort && IsBackEdge(edge.src, at);
+      g.in_edges_.push_back({number_[edge.src], edge.port, back});
+    }
+    g.in_ptr_.push_back(static_cast<int32_t>(g.in_edges_.size()));
+  }
+  Free(&edges_);
+}
+
+void OpGraphBuilder::LayOutNodes() {
+  const size_t n = raw_.size();
+  OpGraph& g = graph_;
   g.names_.reserve(n);
   g.nodes_.reserve(n);
   g.type_.reserve(n);
@@ -73,39 +99,32 @@ void OpGraphBuilder::LayOut() {
   g.depth_.reserve(n);
   g.flags_.reserve(n);
   dtype_.reserve(n);
-  g.in_ptr_.reserve(n + 1);
-  g.in_edges_.reserve(edges_.size());
-  g.out_ptr_.assign(n + 1, 0);
   for (int32_t at : order_) {
     const RawNode& node = raw_[at];
-    g.names_.push_back(node.name());
+    g.names_.push_back(node.name);
     g.nodes_.push_back(node.bytes);
     g.type_.push_back(node.type);
     g.device_.push_back(node.device);
     g.depth_.push_back(depth_[at]);
     g.flags_.push_back(node.flags);
     dtype_.push_back(node.dtype);
-    g.in_ptr_.push_back(static_cast<int32_t>(g.in_edges_.size()));
-    for (int32_t k = 0; k < node.num_data + node.num_control; ++k) {
-      const RawEdge& edge = edges_[node.first_input + k];
-      const bool back = edge.port != kControlPort && IsBackEdge(edge.src, at);
-      g.in_edges_.push_back({number_[edge.src], edge.port, back});
-      ++g.out_ptr_[number_[edge.src] + 1];
-    }
   }
-  g.in_ptr_.push_back(static_cast<int32_t>(g.in_edges_.size()));
-  for (size_t i = 0; i < n; ++i) g.out_ptr_[i + 1] += g.out_ptr_[i];
+  Free(&raw_, &depth_, &order_);
+}
+
+void OpGraphBuilder::LayOutOutputs() {
+  OpGraph& g = graph_;
+  const int32_t n = g.num_ops();
+  g.out_ptr_.assign(n + 1, 0);
+  for (const InputEdge& e : g.in_edges_) ++g.out_ptr_[e.src + 1];
+  for (int32_t i = 0; i < n; ++i) g.out_ptr_[i + 1] += g.out_ptr_[i];
   g.out_edges_.resize(g.in_edges_.size());
   std::vector<int32_t> next(g.out_ptr_.begin(), g.out_ptr_.end() - 1);
-  for (int32_t i = 0; i < g.num_ops(); ++i) {
-    int32_t slot = 0;
+  for (int32_t i = 0; i < n; ++i) {
     for (const InputEdge& e : g.inputs(i)) {
-      g.out_edges_[next[e.src]++] = {i, e.port, slot++};
+      g.out_edges_[next[e.src]++] = {i, e.port, e.back_edge};
     }
   }
-  Free(&raw_, &edges_, &depth_);
-  g.by_file_ = std::move(number_);
-  g.file_index_ = std::move(order_);
 }
 
 int32_t OpGraphBuilder::NumOutputs(int32_t i) const {
@@ -127,7 +146,7 @@ Status OpGraphBuilder::LayOutTensors() {
   for (int32_t i = 0; i < g.num_ops(); ++i) {
     int32_t highest = -1;
     for (const OutputEdge& e : g.outputs(i))
-      highest = std::max(highest, e.port);
+      highest = std::max<int32_t>(highest, e.port);
     int32_t count = NumOutputs(i);
     if (count >= 0 && highest >= count) {
       return InvalidArgument("output " + std::to_string(highest) + " of node " +
@@ -142,18 +161,23 @@ Status OpGraphBuilder::LayOutTensors() {
     g.tensor_ptr_.push_back(static_cast<int32_t>(total));
   }
   g.dtypes_.assign(total, 0);
-  g.shapes_.assign(total, TensorShape());
+  g.shape_of_.assign(total, ShapeTable::kUnknown);
   return OkStatus();
 }
 
 int32_t OpGraph::find(std::string_view name) const {
   const int32_t at = by_name_.Find(
-      NameKey(name), [this](int32_t at) { return names_[by_file_[at]]; });
+      NameKey(name), [this](int32_t at) { return this->name(by_file_[at]); });
   return at < 0 ? -1 : by_file_[at];
 }
 
 std::string_view OpGraph::attr(int32_t i, std::string_view key) const {
-  return OpGraphBuilder::FindAttr(nodes_[i], key);
+  return OpGraphBuilder::FindAttr(node(i), key);
+}
+
+void OpGraph::ForgetEdges() {
+  Free(&in_ptr_, &in_edges_, &out_ptr_, &out_edges_, &depth_);
+  Free(&variable_, &handle_, &tensor_ptr_, &dtypes_, &shape_of_);
 }
 
 int64_t OpGraph::bytes(int32_t i, int32_t port) const {

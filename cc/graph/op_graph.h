@@ -5,14 +5,15 @@
 //     for (const InputEdge& e : graph->inputs(i)) Use(e.src, e.port);
 //   }
 //
-// Immutable. It holds views into the GraphDef's bytes, which must outlive it.
-// Ops are numbered 0..num_ops()-1 in a canonical topological order: by depth
-// (longest path from a source, loop back-edges ignored), then structural hash,
-// then the numbers of the op's producers, then name (numbers in names compared
-// as numbers). The number of an op therefore does not depend on the order of
-// nodes in the file nor on the names TensorFlow numbers at random, and a saved
-// plan can speak of ops by number. Ops with the same hash are symmetric: they
-// have the same ancestors, the same descendants and the same attributes.
+// Immutable, ForgetEdges aside. It holds views into the GraphDef's bytes, which
+// must outlive it. Ops are numbered 0..num_ops()-1 in a canonical topological
+// order: by depth (longest path from a source, loop back-edges ignored), then
+// structural hash, then the numbers of the op's producers, then name (numbers
+// in names compared as numbers). The number of an op therefore does not depend
+// on the order of nodes in the file nor on the names TensorFlow numbers at
+// random, and a saved plan can speak of ops by number. Ops with the same hash
+// are symmetric: they have the same ancestors, the same descendants and the
+// same attributes.
 //
 // What enters the hash, and with it the fingerprint: op types; data inputs in
 // their order with output numbers; control inputs as a set; the attributes that
@@ -25,6 +26,10 @@
 // Parsing is linear in the bytes that are not tensor contents; it rejects
 // duplicate names, inputs that do not exist, and cycles that are not a loop
 // (NextIteration -> Merge).
+//
+// It is small, about 90 bytes an op with its edges, where a NodeDef takes 150:
+// names and nodes are places in the bytes, and a shape that many outputs have
+// is kept once.
 #ifndef GRAPPLER_GO_GRAPH_OP_GRAPH_H_
 #define GRAPPLER_GO_GRAPH_OP_GRAPH_H_
 
@@ -37,23 +42,28 @@
 #include "cc/graph/fingerprint.h"
 #include "cc/graph/name_index.h"
 #include "cc/graph/op_def.h"
+#include "cc/graph/shape_table.h"
 #include "cc/graph/span.h"
 #include "cc/graph/tensor_shape.h"
+#include "cc/graph/wire.h"
 
 namespace grappler_go {
 
 struct InputEdge {
-  int32_t src;     // the producer's number
-  int32_t port;    // its output; kControlPort for a control edge
-  bool back_edge;  // NextIteration -> Merge, against the order of ops
+  int32_t src;             // the producer's number
+  int32_t port : 31;       // its output; kControlPort for a control edge
+  uint32_t back_edge : 1;  // NextIteration -> Merge, against the order of ops
 };
 constexpr int32_t kControlPort = -1;
 
+// The same edge, seen from the producer.
 struct OutputEdge {
-  int32_t dst;   // the consumer's number
-  int32_t port;  // which of our outputs; kControlPort for a control edge
-  int32_t slot;  // which input of the consumer (index into inputs(dst))
+  int32_t dst;        // the consumer's number
+  int32_t port : 31;  // which of our outputs; kControlPort for a control edge
+  uint32_t back_edge : 1;
 };
+static_assert(sizeof(InputEdge) == 8 && sizeof(OutputEdge) == 8,
+              "edges are most of a graph");
 
 // Facts about one op in its graph, or-ed together in OpGraph::flags(i).
 // What follows from the op's type alone comes from op_def.h.
@@ -99,6 +109,9 @@ struct ParseOptions {
   std::vector<std::string_view> fetches;   // names, without output numbers
   std::vector<std::string_view> preserve;  // names that must survive
   bool infer_shapes = true;
+  // Off: ops are numbered by depth, then place in the file, and the fingerprint
+  // is zero.
+  bool canonical_order = true;
   // More nodes than this is kResourceExhausted.
   int64_t max_nodes = 4'000'000;
 };
@@ -107,8 +120,9 @@ class OpGraph {
  public:
   // Errors: kInvalidArgument for malformed bytes, nodes without a name or an
   // op, duplicate names, dangling inputs, cycles; kResourceExhausted past
-  // max_nodes, or when attributes promise far more outputs than the file has
-  // bytes for. No nodes at all is not an error.
+  // max_nodes, from 4 GiB on (protobuf ends at 2), for more than 65,535 op
+  // types or devices, or when attributes promise far more outputs than the file
+  // has bytes for. No nodes at all is not an error.
   static StatusOr<OpGraph> Parse(std::string_view graphdef,
                                  const ParseOptions& options);
 
@@ -118,17 +132,16 @@ class OpGraph {
   std::string_view graphdef() const { return graphdef_; }
   const Fingerprint& fingerprint() const { return fingerprint_; }
 
-  std::string_view name(int32_t i) const { return names_[i]; }
+  std::string_view name(int32_t i) const { return Text(names_[i]); }
   std::string_view op(int32_t i) const { return op_types_[type_[i]]; }
   std::string_view device(int32_t i) const { return devices_[device_[i]]; }
   const OpDef& def(int32_t i) const { return *defs_[type_[i]]; }
   uint32_t flags(int32_t i) const { return flags_[i]; }
   bool has(int32_t i, uint32_t flag) const { return (flags_[i] & flag) != 0; }
 
-  // The serialized NodeDef and its place in the file (0-based).
-  std::string_view node(int32_t i) const { return nodes_[i]; }
-  int32_t file_index(int32_t i) const { return file_index_[i]; }
-  // The op at a place in the file.
+  // The serialized NodeDef.
+  std::string_view node(int32_t i) const { return Text(nodes_[i]); }
+  // The op at a place in the file (0-based).
   int32_t op_at(int32_t file_index) const { return by_file_[file_index]; }
   // -1 when there is none of that name.
   int32_t find(std::string_view name) const;
@@ -149,12 +162,16 @@ class OpGraph {
   int32_t num_outputs(int32_t i) const {
     return tensor_ptr_[i + 1] - tensor_ptr_[i];
   }
-  int dtype(int32_t i, int32_t port) const {  // a tensorflow::DataType, 0: ?
+  // A tensorflow::DataType; 0: not known, 255: none that TensorFlow has.
+  int dtype(int32_t i, int32_t port) const {
     return dtypes_[tensor_ptr_[i] + port];
   }
   const TensorShape& shape(int32_t i, int32_t port) const {
-    return shapes_[tensor_ptr_[i] + port];
+    return shapes_[shape_of_[tensor_ptr_[i] + port]];
   }
+  // Outputs are numbered through, op by op: this is the number of the first of
+  // op i, and for num_ops() how many there are.
+  int32_t first_tensor(int32_t i) const { return tensor_ptr_[i]; }
   // Bytes of one output: 0 for a resource or variant, -1 when its shape or
   // dtype is not known and for strings.
   int64_t bytes(int32_t i, int32_t port) const;
@@ -185,9 +202,19 @@ class OpGraph {
   // The NodeDef's versions and library fields, untouched, for the writer.
   bool has_library() const { return has_library_; }
 
+  // Gives back the memory of edges, depths, tensors and variables, two thirds
+  // of all; what speaks of them may not be called any more. For the last in a
+  // row that looks at nodes only.
+  void ForgetEdges();
+
  private:
   friend class OpGraphBuilder;  // op_graph_builder.h
   friend class ShapeInference;  // shape_inference.cc
+
+  // The payload of a field of graphdef_, given the place of its first byte.
+  std::string_view Text(uint32_t at) const {
+    return FieldBytes(graphdef_.data() + at);
+  }
 
   std::string_view graphdef_;
   Fingerprint fingerprint_;
@@ -196,15 +223,17 @@ class OpGraph {
   std::vector<std::string_view> op_types_;  // distinct, by type_
   std::vector<const OpDef*> defs_;          // by type_
   std::vector<std::string_view> devices_;   // distinct, by device_
-  std::vector<std::string_view> names_, nodes_;
-  std::vector<int32_t> type_, device_, file_index_, by_file_, depth_;
+  std::vector<uint32_t> names_, nodes_;     // places of their fields
+  std::vector<uint16_t> type_, device_;
+  std::vector<int32_t> by_file_, depth_;
   std::vector<int32_t> colocation_, variable_, handle_;
   std::vector<uint32_t> flags_;
   std::vector<int32_t> in_ptr_, out_ptr_, tensor_ptr_;
   std::vector<InputEdge> in_edges_;
   std::vector<OutputEdge> out_edges_;
-  std::vector<int> dtypes_;
-  std::vector<TensorShape> shapes_;
+  std::vector<uint8_t> dtypes_;
+  std::vector<int32_t> shape_of_;  // by tensor, into shapes_
+  ShapeTable shapes_;
   NameIndex by_name_;  // places in the file
 };
 

@@ -1,6 +1,7 @@
 // Flags, variables and colocation groups, in passes over the canonical order:
 // an op comes after its producers, back edges aside.
 #include <algorithm>
+#include <utility>
 
 #include "cc/graph/gradient_scope.h"
 #include "cc/graph/op_graph_builder.h"
@@ -26,6 +27,11 @@ class Sets {
     i = Root(i);
     j = Root(j);
     parent_[std::max(i, j)] = std::min(i, j);
+  }
+  // The root of each.
+  std::vector<int32_t> TakeRoots() {
+    for (int32_t& parent : parent_) parent = Root(parent);
+    return std::move(parent_);
   }
 
  private:
@@ -305,14 +311,19 @@ void OpGraphBuilder::Colocate() {
       }
     }
   }
-  std::vector<int32_t> members(g.num_ops(), 0);
-  for (int32_t i = 0; i < g.num_ops(); ++i) ++members[sets.Root(i)];
-  g.colocation_.assign(g.num_ops(), -1);
+  g.colocation_ = sets.TakeRoots();
+  std::vector<bool> shared(g.num_ops(), false);
   for (int32_t i = 0; i < g.num_ops(); ++i) {
-    const int32_t root = sets.Root(i);
-    if (members[root] < 2) continue;
-    g.colocation_[i] =
-        root == i ? g.num_colocation_groups_++ : g.colocation_[root];
+    if (g.colocation_[i] != i) shared[g.colocation_[i]] = true;
+  }
+  // Roots come first in their sets: they have their group's number already.
+  for (int32_t i = 0; i < g.num_ops(); ++i) {
+    int32_t& group = g.colocation_[i];
+    if (group != i) {
+      group = g.colocation_[group];
+    } else {
+      group = shared[i] ? g.num_colocation_groups_++ : -1;
+    }
   }
 }
 

@@ -1,5 +1,7 @@
 // Edges between RawNodes, and the canonical order of nodes.
 #include <algorithm>
+#include <array>
+#include <unordered_map>
 
 #include "cc/graph/op_graph_builder.h"
 
@@ -39,134 +41,201 @@ bool NaturalLess(std::string_view a, std::string_view b) {
   return a < b;  // differ in leading zeros only
 }
 
+// The node that an input names: "producer", "producer:port" or "^producer".
+std::string_view ProducerOf(std::string_view input, int32_t port) {
+  return port == kControlPort ? input.substr(1)
+                              : input.substr(0, input.rfind(':'));
+}
+
 }  // namespace
 
 Status OpGraphBuilder::Connect() {
-  constexpr size_t kAhead = 16;
-  const int32_t n = static_cast<int32_t>(raw_.size());
-  const auto name_of = [this](int32_t i) { return raw_[i].name(); };
+  const auto n = static_cast<int32_t>(raw_.size());
+  const auto name_of = [this](int32_t at) { return NameOf(raw_[at]); };
   NameIndex& index = graph_.by_name_;
   index = NameIndex(raw_.size());
   for (int32_t at = 0; at < n; ++at) {
-    if (!index.Insert(raw_[at].key, at, name_of)) {
-      return InvalidArgument("two nodes are named " +
-                             std::string(raw_[at].name()));
+    const NameKey key(name_of(at));
+    if (!index.Insert(key, at, name_of)) {
+      return InvalidArgument("two nodes are named " + std::string(key.name));
     }
   }
-  edges_.reserve(inputs_.size());
-  edge_dst_.reserve(inputs_.size());
+  // A look-up mostly waits for the table's memory, so the keys are made and
+  // announced some edges ahead.
+  constexpr size_t kAhead = 16;
+  std::array<NameKey, kAhead> keys;
+  const auto announce = [&](size_t k) {
+    if (k >= edges_.size()) return;
+    const RawEdge& edge = edges_[k];
+    keys[k % kAhead] = NameKey(ProducerOf(graph_.Text(edge.src), edge.port));
+    index.Prefetch(keys[k % kAhead]);
+  };
+  for (size_t k = 0; k < kAhead; ++k) announce(k);
   for (int32_t at = 0; at < n; ++at) {
-    for (int32_t k = raw_[at].num_data + raw_[at].num_control; k > 0; --k) {
-      const size_t next = edges_.size() + kAhead;
-      if (next < inputs_.size()) index.Prefetch(inputs_[next].producer);
-      const RawInput& input = inputs_[edges_.size()];
-      const int32_t src = index.Find(input.producer, name_of);
+    const auto begin = static_cast<size_t>(raw_[at].first_input);
+    const size_t end = begin + raw_[at].num_data + raw_[at].num_control;
+    for (size_t k = begin; k < end; ++k) {
+      const NameKey key = keys[k % kAhead];
+      announce(k + kAhead);
+      const int32_t src = index.Find(key, name_of);
       if (src < 0) {
-        return InvalidArgument("node " + std::string(raw_[at].name()) +
+        return InvalidArgument("node " + std::string(name_of(at)) +
                                " has an input that does not exist: " +
-                               (input.port == kControlPort ? "^" : "") +
-                               std::string(input.producer.name));
+                               (edges_[k].port == kControlPort ? "^" : "") +
+                               std::string(key.name));
       }
-      edges_.push_back({src, input.port});
-      edge_dst_.push_back(at);
+      edges_[k].src = static_cast<uint32_t>(src);
     }
-  }
-  Free(&inputs_);
-
-  user_ptr_.assign(n + 1, 0);
-  for (const RawEdge& edge : edges_) ++user_ptr_[edge.src + 1];
-  for (int32_t at = 0; at < n; ++at) user_ptr_[at + 1] += user_ptr_[at];
-  users_.resize(edges_.size());
-  std::vector<int32_t> next(user_ptr_.begin(), user_ptr_.end() - 1);
-  for (size_t k = 0; k < edges_.size(); ++k) {
-    users_[next[edges_[k].src]++] = static_cast<int32_t>(k);
   }
   return OkStatus();
 }
 
-bool OpGraphBuilder::IsBackEdge(int32_t src, int32_t dst) const {
+bool OpGraphBuilder::IsBackEdge(uint32_t src, int32_t dst) const {
   return type_info(src).next_iteration && type_info(dst).merge;
 }
 
 Status OpGraphBuilder::Order() {
-  GO_RETURN_IF_ERROR(SortTopologically());
-  HashNodes();
-  NumberNodes();
-  Free(&user_ptr_, &users_, &edge_dst_, &hash_);
+  GO_RETURN_IF_ERROR(FindDepths());
+  SortByDepth();
+  if (options_.canonical_order) {
+    HashNodes();
+    SortLevels();
+  }
+  number_.resize(raw_.size());
+  for (size_t i = 0; i < raw_.size(); ++i) {
+    number_[order_[i]] = static_cast<int32_t>(i);
+  }
+  Free(&hash_, &level_ptr_);
   return OkStatus();
 }
 
-// Leaves order_ sorted by depth.
-Status OpGraphBuilder::SortTopologically() {
-  const size_t n = raw_.size();
-  depth_.assign(n, 0);
-  std::vector<int32_t> waiting(n);
-  order_.reserve(n);
-  for (size_t at = 0; at < n; ++at) {
-    waiting[at] = raw_[at].num_data + raw_[at].num_control;
-    if (type_info(at).merge) {
-      for (int32_t k = 0; k < raw_[at].num_data; ++k) {
-        if (IsBackEdge(edges_[raw_[at].first_input + k].src, at)) --waiting[at];
+// Depth first, along the inputs: that needs no list of consumers.
+Status OpGraphBuilder::FindDepths() {
+  constexpr int32_t kNotSeen = -2, kOnPath = -1;
+  struct Visit {
+    int32_t at;
+    int32_t next;  // index into edges_: the input to look at next
+  };
+  const auto n = static_cast<int32_t>(raw_.size());
+  depth_.assign(n, kNotSeen);
+  std::vector<Visit> path;
+  for (int32_t start = 0; start < n; ++start) {
+    if (depth_[start] != kNotSeen) continue;
+    depth_[start] = kOnPath;
+    path.push_back({start, raw_[start].first_input});
+    while (!path.empty()) {
+      const int32_t at = path.back().at;
+      const RawNode& node = raw_[at];
+      const int32_t end = node.first_input + node.num_data + node.num_control;
+      const bool merge = type_info(at).merge;
+      int32_t& next = path.back().next;
+      int32_t deeper = -1;
+      for (; next < end && deeper < 0; ++next) {
+        const auto src = static_cast<int32_t>(edges_[next].src);
+        if (merge && edges_[next].port != kControlPort && IsBackEdge(src, at)) {
+          continue;
+        }
+        if (depth_[src] == kOnPath) {
+          return InvalidArgument("node " + std::string(NameOf(raw_[src])) +
+                                 " is on a cycle that is not a loop");
+        }
+        if (depth_[src] == kNotSeen) deeper = src;
       }
-    }
-    if (waiting[at] == 0) order_.push_back(static_cast<int32_t>(at));
-  }
-  for (size_t head = 0; head < order_.size(); ++head) {
-    const int32_t at = order_[head];
-    for (int32_t u = user_ptr_[at]; u < user_ptr_[at + 1]; ++u) {
-      const int32_t dst = edge_dst_[users_[u]];
-      if (edges_[users_[u]].port != kControlPort && IsBackEdge(at, dst)) {
+      if (deeper >= 0) {
+        depth_[deeper] = kOnPath;
+        path.push_back({deeper, raw_[deeper].first_input});
         continue;
       }
-      depth_[dst] = std::max(depth_[dst], depth_[at] + 1);
-      if (--waiting[dst] == 0) order_.push_back(dst);
+      int32_t depth = 0;
+      for (int32_t k = node.first_input; k < end; ++k) {
+        const RawEdge& edge = edges_[k];
+        if (merge && edge.port != kControlPort && IsBackEdge(edge.src, at)) {
+          continue;
+        }
+        depth = std::max(depth, depth_[edge.src] + 1);
+      }
+      depth_[at] = depth;
+      path.pop_back();
     }
   }
-  if (order_.size() == n) return OkStatus();
-  for (size_t at = 0; at < n; ++at) {
-    if (waiting[at] > 0) {
-      return InvalidArgument("node " + std::string(raw_[at].name()) +
-                             " is on or behind a cycle that is not a loop");
-    }
-  }
-  return Internal("the topological order lost a node");
+  return OkStatus();
 }
 
-// hash_[at]: of all that at descends from, then of all that descends from it.
+// A topological order: producers are shallower, back edges aside.
+void OpGraphBuilder::SortByDepth() {
+  level_ptr_.assign(1, 0);
+  for (int32_t depth : depth_) {
+    if (level_ptr_.size() < static_cast<size_t>(depth) + 2) {
+      level_ptr_.resize(depth + 2);
+    }
+    ++level_ptr_[depth + 1];
+  }
+  for (size_t d = 1; d < level_ptr_.size(); ++d) {
+    level_ptr_[d] += level_ptr_[d - 1];
+  }
+  std::vector<int32_t> next = level_ptr_;
+  order_.resize(raw_.size());
+  for (size_t at = 0; at < raw_.size(); ++at) {
+    order_[next[depth_[at]]++] = static_cast<int32_t>(at);
+  }
+}
+
 void OpGraphBuilder::HashNodes() {
   const size_t n = raw_.size();
-  std::vector<uint64_t> ancestors(n);
+  // A loop's Merge takes its NextIteration's own hash, not that of all it
+  // descends from, which depends on the Merge.
+  std::vector<std::pair<int32_t, int32_t>> back_edges;  // index, consumer
+  std::unordered_map<uint32_t, uint64_t> own;
+  for (size_t at = 0; at < n; ++at) {
+    if (!type_info(at).merge) continue;
+    const RawNode& node = raw_[at];
+    for (int32_t k = 0; k < node.num_data; ++k) {
+      const uint32_t src = edges_[node.first_input + k].src;
+      if (!IsBackEdge(src, at)) continue;
+      back_edges.emplace_back(node.first_input + k, at);
+      own[src] = hash_[src];
+    }
+  }
+
   for (int32_t at : order_) {
     const RawNode& node = raw_[at];
+    const bool merge = type_info(at).merge;
     const RawEdge* edge = edges_.data() + node.first_input;
-    uint64_t hash = HashMix(node.hash, static_cast<uint64_t>(node.num_data));
+    uint64_t hash = HashMix(hash_[at], static_cast<uint64_t>(node.num_data));
     for (int32_t k = 0; k < node.num_data; ++k, ++edge) {
-      const uint64_t source = IsBackEdge(edge->src, at) ? raw_[edge->src].hash
-                                                        : ancestors[edge->src];
+      const uint64_t source = merge && IsBackEdge(edge->src, at)
+                                  ? own[edge->src]
+                                  : hash_[edge->src];
       hash = HashMix(hash, source + kPortStep * (edge->port + 1));
     }
     uint64_t controls = 0;
     for (int32_t k = 0; k < node.num_control; ++k, ++edge) {
-      controls += HashMix(ancestors[edge->src], kControlSeed);
+      controls += HashMix(hash_[edge->src], kControlSeed);
     }
-    ancestors[at] = controls == 0 ? hash : HashMix(hash, controls);
+    hash_[at] = controls == 0 ? hash : HashMix(hash, controls);
   }
-  hash_.resize(n);
+
+  // Each op tells its producers of itself, once all its consumers told it.
+  std::vector<uint64_t> users(n);
+  const auto tell = [&](int32_t k, int32_t dst) {
+    const int32_t slot = k - raw_[dst].first_input;
+    users[edges_[k].src] +=
+        HashMix(hash_[dst], edges_[k].port == kControlPort
+                                ? kControlSeed
+                                : kPortStep * (edges_[k].port + 1) + slot);
+  };
+  for (const auto& [k, dst] : back_edges) tell(k, dst);
   for (size_t i = n; i-- > 0;) {
     const int32_t at = order_[i];
-    uint64_t users = 0;
-    for (int32_t u = user_ptr_[at]; u < user_ptr_[at + 1]; ++u) {
-      const int32_t k = users_[u];
-      const int32_t dst = edge_dst_[k];
-      if (edges_[k].port == kControlPort) {
-        users += HashMix(hash_[dst], kControlSeed);
+    const RawNode& node = raw_[at];
+    hash_[at] = HashMix(hash_[at], users[at]);
+    const int32_t end = node.first_input + node.num_data + node.num_control;
+    for (int32_t k = node.first_input; k < end; ++k) {
+      if (edges_[k].port != kControlPort && IsBackEdge(edges_[k].src, at)) {
         continue;
       }
-      const int32_t slot = k - raw_[dst].first_input;
-      users += HashMix(IsBackEdge(at, dst) ? ancestors[dst] : hash_[dst],
-                       kPortStep * (edges_[k].port + 1) + slot);
+      tell(k, at);
     }
-    hash_[at] = HashMix(ancestors[at], users);
   }
   Fingerprint& fingerprint = graph_.fingerprint_;
   for (uint64_t hash : hash_) {
@@ -177,32 +246,14 @@ void OpGraphBuilder::HashNodes() {
   fingerprint.lo = HashMix(fingerprint.lo, edges_.size());
 }
 
-void OpGraphBuilder::NumberNodes() {
-  const int32_t n = static_cast<int32_t>(raw_.size());
-  // By depth first: the order made by Kahn's queue is not sorted by it.
-  std::vector<int32_t> level_ptr;
-  for (int32_t depth : depth_) {
-    if (level_ptr.size() < static_cast<size_t>(depth) + 2) {
-      level_ptr.resize(depth + 2);
-    }
-    ++level_ptr[depth + 1];
-  }
-  for (size_t d = 1; d < level_ptr.size(); ++d) {
-    level_ptr[d] += level_ptr[d - 1];
-  }
+// Sorts each level of order_.
+void OpGraphBuilder::SortLevels() {
   struct Keyed {
     uint64_t hash;
     int32_t at;
   };
-  std::vector<Keyed> keyed(n);
-  std::vector<int32_t> next = level_ptr;
-  for (int32_t at = 0; at < n; ++at) {
-    keyed[next[depth_[at]]++] = {hash_[at], at};
-  }
-
-  number_.assign(n, 0);
   const auto producer = [this](int32_t at, int32_t k) {
-    const int32_t src = edges_[raw_[at].first_input + k].src;
+    const uint32_t src = edges_[raw_[at].first_input + k].src;
     return IsBackEdge(src, at) ? -1 : number_[src];
   };
   const auto less = [this, producer](const Keyed& a, const Keyed& b) {
@@ -216,16 +267,22 @@ void OpGraphBuilder::NumberNodes() {
       const int32_t p = producer(a.at, k), q = producer(b.at, k);
       if (p != q) return p < q;
     }
-    return NaturalLess(x.name(), y.name());
+    return NaturalLess(NameOf(x), NameOf(y));
   };
-  for (size_t d = 0; d + 1 < level_ptr.size(); ++d) {
-    std::sort(keyed.begin() + level_ptr[d], keyed.begin() + level_ptr[d + 1],
-              less);
-    for (int32_t i = level_ptr[d]; i < level_ptr[d + 1]; ++i) {
-      number_[keyed[i].at] = i;
+  number_.assign(raw_.size(), 0);
+  std::vector<Keyed> level;
+  for (size_t d = 0; d + 1 < level_ptr_.size(); ++d) {
+    level.clear();
+    for (int32_t i = level_ptr_[d]; i < level_ptr_[d + 1]; ++i) {
+      level.push_back({hash_[order_[i]], order_[i]});
+    }
+    std::sort(level.begin(), level.end(), less);
+    int32_t i = level_ptr_[d];
+    for (const Keyed& keyed : level) {
+      number_[keyed.at] = i;
+      order_[i++] = keyed.at;
     }
   }
-  for (int32_t i = 0; i < n; ++i) order_[i] = keyed[i].at;
 }
 
 }  // namespace grappler_go

@@ -1,6 +1,7 @@
 // GraphDef bytes -> RawNodes. Field numbers are those of
 // tensorflow/core/framework/{graph,node_def,attr_value}.proto.
 #include <algorithm>
+#include <limits>
 
 #include "cc/graph/gradient_scope.h"
 #include "cc/graph/op_graph_builder.h"
@@ -174,12 +175,16 @@ Status OpGraphBuilder::Read() {
     return Status(StatusCode::kResourceExhausted,
                   "more than " + std::to_string(options_.max_nodes) + " nodes");
   }
+  if (graph_.graphdef_.size() > std::numeric_limits<uint32_t>::max()) {
+    return Status(StatusCode::kResourceExhausted, "more than 4 GiB");
+  }
   raw_.reserve(std::min(nodes, graph_.graphdef_.size() / kMinNodeBytes));
+  if (options_.canonical_order) hash_.reserve(raw_.capacity());
 
   WireReader reader(graph_.graphdef_);
   while (reader.Next(&field)) {
     if (IsBytes(field, 1)) {
-      GO_RETURN_IF_ERROR(ReadNode(field.bytes));
+      GO_RETURN_IF_ERROR(ReadNode(field));
     } else if (IsBytes(field, 2)) {
       graph_.has_library_ = true;
     } else if (field.number == 1) {
@@ -189,13 +194,13 @@ Status OpGraphBuilder::Read() {
   return OkStatus();
 }
 
-Status OpGraphBuilder::ReadNode(std::string_view bytes) {
+Status OpGraphBuilder::ReadNode(const WireField& node_field) {
   RawNode node;
-  node.bytes = bytes;
-  node.first_input = static_cast<int32_t>(inputs_.size());
-  std::string_view op, device;
-  uint64_t source_shapes = 0;
-  WireReader reader(bytes);
+  node.bytes = PlaceOf(node_field);
+  node.first_input = static_cast<int32_t>(edges_.size());
+  NodeText text;
+  std::string_view name;
+  WireReader reader(node_field.bytes);
   WireField field;
   while (reader.Next(&field)) {
     if (field.number > 5) continue;
@@ -204,33 +209,41 @@ Status OpGraphBuilder::ReadNode(std::string_view bytes) {
     }
     switch (field.number) {
       case 1:
-        node.key = NameKey(field.bytes);
+        name = field.bytes;
+        node.name = PlaceOf(field);
         break;
       case 2:
-        op = field.bytes;
+        text.op = field.bytes;
         break;
       case 3:
-        GO_RETURN_IF_ERROR(ReadInput(field.bytes, &node));
+        GO_RETURN_IF_ERROR(ReadInput(field, &node));
         break;
       case 4:
-        device = field.bytes;
+        text.device = field.bytes;
         break;
       case 5:
-        GO_RETURN_IF_ERROR(ReadAttr(field.bytes, &node, &source_shapes));
+        GO_RETURN_IF_ERROR(ReadAttr(field.bytes, &node, &text));
         break;
     }
   }
   if (!reader.ok()) return InvalidArgument("malformed NodeDef");
-  if (node.name().empty()) return InvalidArgument("a node has no name");
+  if (name.empty()) return InvalidArgument("a node has no name");
+  const std::string_view op = text.op;
   if (op.empty()) {
-    return InvalidArgument("node " + std::string(node.name()) + " has no op");
+    return InvalidArgument("node " + std::string(name) + " has no op");
   }
-  if (FindGradientScope(node.name()).found) node.flags |= kBackward;
-  if (node.flags & kPlanned) node.flags &= ~uint32_t{kMarkedByUser};
+  if (FindGradientScope(name).found) node.flags |= kBackward;
+  if (node.flags & kPlanned) node.flags &= ~kMarkedByUser;
 
-  node.type = type_names_.Intern(op);
-  node.device = device_names_.Intern(device);
-  if (static_cast<size_t>(node.type) == types_.size()) {
+  const int32_t type = type_names_.Intern(op);
+  const int32_t device = device_names_.Intern(text.device);
+  if (std::max(type, device) > std::numeric_limits<uint16_t>::max()) {
+    return Status(StatusCode::kResourceExhausted,
+                  "more than 65535 op types or devices");
+  }
+  node.type = static_cast<uint16_t>(type);
+  node.device = static_cast<uint16_t>(device);
+  if (static_cast<size_t>(type) == types_.size()) {
     TypeInfo info;
     info.def = FindOpDef(op);
     info.hash = HashBytes(op, 0);
@@ -242,22 +255,29 @@ Status OpGraphBuilder::ReadNode(std::string_view bytes) {
     types_.push_back(info);
   }
   const TypeInfo& info = types_[node.type];
-  if (info.source) node.hash += source_shapes;
-  node.hash = HashMix(info.hash, node.hash);
+  if (info.source) text.hash += text.source_shapes;
+  if (options_.canonical_order) {
+    hash_.push_back(HashMix(info.hash, text.hash));
+  }
   raw_.push_back(node);
   return OkStatus();
 }
 
 // "producer", "producer:port" or "^producer".
-Status OpGraphBuilder::ReadInput(std::string_view input, RawNode* node) {
-  if (inputs_.size() >= INT32_MAX) return InvalidArgument("too many edges");
+Status OpGraphBuilder::ReadInput(const WireField& field, RawNode* node) {
+  if (edges_.size() >= INT32_MAX) return InvalidArgument("too many edges");
+  const std::string_view input = field.bytes;
+  // The name may come after its inputs in the bytes.
+  const auto name = [&] {
+    return node->name == 0 ? std::string() : std::string(NameOf(*node));
+  };
   if (!input.empty() && input[0] == '^') {
     ++node->num_control;
-    inputs_.push_back({NameKey(input.substr(1)), kControlPort});
+    edges_.push_back({PlaceOf(field), kControlPort});
     return OkStatus();
   }
   if (node->num_control > 0) {
-    return InvalidArgument("node " + std::string(node->name()) +
+    return InvalidArgument("node " + name() +
                            " has a data input after a control input");
   }
   ++node->num_data;
@@ -271,16 +291,16 @@ Status OpGraphBuilder::ReadInput(std::string_view input, RawNode* node) {
       if (valid) port = port * 10 + (c - '0');
     }
     if (!valid) {
-      return InvalidArgument("node " + std::string(node->name()) +
+      return InvalidArgument("node " + name() +
                              " has a malformed input: " + std::string(input));
     }
   }
-  inputs_.push_back({NameKey(input.substr(0, colon)), port});
+  edges_.push_back({PlaceOf(field), port});
   return OkStatus();
 }
 
 Status OpGraphBuilder::ReadAttr(std::string_view entry, RawNode* node,
-                                uint64_t* source_shapes) {
+                                NodeText* text) {
   std::string_view key, value;
   if (!ReadEntry(entry, &key, &value)) {
     return InvalidArgument("malformed attribute");
@@ -294,21 +314,23 @@ Status OpGraphBuilder::ReadAttr(std::string_view entry, RawNode* node,
     } else if (IsXlaMark(key)) {
       node->flags |= kMarkedByUser;
     } else if (IsSourceShape(key)) {
-      *source_shapes += HashBytes(entry, 0);
+      text->source_shapes += HashBytes(entry, 0);
     }
     return OkStatus();
   }
   if (IsArbitrary(key)) return OkStatus();
-  if (key == "T" || key == "dtype") node->dtype = TypeOf(value);
+  if (key == "T" || key == "dtype") node->dtype = ByteOfDtype(TypeOf(value));
   // A sum, because a map has no order.
   uint64_t functions = HashBytes(key, 0);
   if (HashFunctions(value, &functions)) {
     node->flags |= kHasSubgraph;
-    node->hash += functions;
+    text->hash += functions;
+  } else if (!options_.canonical_order) {
+    return OkStatus();
   } else if (entry.size() > kMaxHashedBytes) {
-    node->hash += HashSampled(entry);
+    text->hash += HashSampled(entry);
   } else {
-    node->hash += HashBytes(entry, 0);
+    text->hash += HashBytes(entry, 0);
   }
   return OkStatus();
 }

@@ -69,9 +69,10 @@ class ShapeInference {
         state_{
             *graph,
             Span<int32_t>(graph->tensor_ptr_.data(), graph->tensor_ptr_.size()),
-            graph->shapes_.data(),
+            &graph->shapes_,
+            graph->shape_of_.data(),
             graph->dtypes_.data(),
-            KnownValues(graph->shapes_.size()),
+            KnownValues(graph->shape_of_.size()),
             std::vector<int32_t>(graph->names_.size(), -1),
             {},
             {}} {
@@ -92,7 +93,7 @@ class ShapeInference {
   // Applies every rule once. True when a loop's Merge had promised too much,
   // and now knows.
   bool Pass() {
-    state_.values = KnownValues(graph_->shapes_.size());
+    state_.values = KnownValues(graph_->shape_of_.size());
     InferenceContext context(&state_);
     std::vector<std::pair<int32_t, int32_t>> back_edges;  // Merge, slot
     for (int32_t op = 0; op < graph_->num_ops(); ++op) {

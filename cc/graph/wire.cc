@@ -18,7 +18,7 @@ uint64_t LittleEndian(const char* bytes, int count) {
 
 }  // namespace
 
-bool WireReader::ReadVarint(uint64_t* value) {
+bool WireReader::ReadLongVarint(uint64_t* value) {
   uint64_t result = 0;
   for (int shift = 0; shift < 70; shift += 7) {
     if (pos_ == end_) return false;

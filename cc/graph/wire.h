@@ -19,6 +19,7 @@
 #ifndef GRAPPLER_GO_GRAPH_WIRE_H_
 #define GRAPPLER_GO_GRAPH_WIRE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -52,7 +53,15 @@ class WireReader {
   bool ok() const { return ok_; }
 
  private:
-  bool ReadVarint(uint64_t* value);
+  // Most tags and lengths take one byte.
+  bool ReadVarint(uint64_t* value) {
+    if (pos_ == end_ || static_cast<uint8_t>(*pos_) >= 0x80) {
+      return ReadLongVarint(value);
+    }
+    *value = static_cast<uint8_t>(*pos_++);
+    return true;
+  }
+  bool ReadLongVarint(uint64_t* value);
   bool Fail() {
     ok_ = false;
     return false;
@@ -61,6 +70,19 @@ class WireReader {
   const char* end_;
   bool ok_ = true;
 };
+
+// The payload of a kBytes field, given the first byte of the field (`begin`) as
+// a WireReader found it: a field can be remembered by its place alone.
+inline std::string_view FieldBytes(const char* begin) {
+  while (*begin++ & 0x80) {
+  }
+  size_t length = 0;
+  for (int shift = 0;; shift += 7) {
+    const auto byte = static_cast<uint8_t>(*begin++);
+    length |= static_cast<size_t>(byte & 0x7f) << shift;
+    if (byte < 0x80) return {begin, length};
+  }
+}
 
 // Appends fields to a string.
 void AppendVarint(uint64_t value, std::string* out);

@@ -1,7 +1,7 @@
 #include "cc/plan/build_plan.h"
 
+#include <array>
 #include <cstdio>
-#include <unordered_map>
 
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
@@ -58,19 +58,21 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
 // An op that something was decided for has no reason left, and each other one
 // the last that was found.
 void SettleReasons(const Plan& plan, PlanExplanation* why) {
-  std::unordered_map<std::string_view, int32_t> counts;
+  std::array<int32_t, static_cast<size_t>(Reason::kNumReasons)> counts{};
   for (int32_t i = 0; i < plan.num_ops; ++i) {
-    std::string& reason = why->per_op[i];
+    Reason& reason = why->per_op[i];
     if ((!plan.device.empty() && plan.device[i] >= 0) ||
         (!plan.fusion_group.empty() && plan.fusion_group[i] >= 0) ||
         (!plan.recompute.empty() && plan.recompute[i] != 0)) {
-      reason.clear();
+      reason = Reason::kNone;
     }
-    if (!reason.empty()) ++counts[reason];
+    ++counts[static_cast<size_t>(reason)];
   }
   why->left_out.clear();
-  for (const auto& [reason, count] : counts) {
-    why->left_out.emplace(reason, count);
+  for (size_t r = 0; r < counts.size(); ++r) {
+    const auto reason = static_cast<Reason>(r);
+    if (reason == Reason::kNone || counts[r] == 0) continue;
+    why->left_out.emplace(ReasonText(reason), counts[r]);
   }
 }
 

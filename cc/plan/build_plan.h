@@ -13,6 +13,7 @@
 #include "cc/cost/machine.h"
 #include "cc/graph/op_graph.h"
 #include "cc/plan/plan.h"
+#include "cc/plan/reason.h"
 #include "cc/schema/logits.h"
 
 namespace grappler_go {
@@ -47,12 +48,12 @@ struct PlanOptions {
 };
 
 // Why ops were left out, for reports and `grappler-go explain`: reason -> how
-// many. Reasons are short fixed phrases ("no XLA kernel", "shape not known",
-// "group does not pay", "in a loop" ...).
+// many. Reasons are short fixed phrases, those of ReasonText ("no XLA kernel",
+// "shape not known", "group does not pay", "in a loop" ...).
 struct PlanExplanation {
   std::map<std::string, int32_t> left_out;
-  std::vector<std::string> per_op;  // [num_ops], empty string: decided
-  std::string summary;              // one line
+  std::vector<Reason> per_op;  // [num_ops], kNone: decided
+  std::string summary;         // one line
 };
 
 // Errors: what ValidateLogits finds. An empty plan is a success.

@@ -50,7 +50,9 @@ class BuildPlanTest : public ::testing::Test {
   int32_t GroupOf(const Plan& plan, const char* op) {
     return plan.fusion_group.at(graph_.find(op));
   }
-  std::string Why(const char* op) { return why_.per_op.at(graph_.find(op)); }
+  std::string Why(const char* op) {
+    return ReasonText(why_.per_op.at(graph_.find(op)));
+  }
 
   std::string bytes_;
   ParseOptions parse_;
@@ -141,7 +143,7 @@ TEST_F(BuildPlanTest, OpsThatMayNotBeFusedSayWhy) {
   EXPECT_EQ(Why("unknown"), "shape not known");
   EXPECT_EQ(Why("unfuse"), "fused op that cannot be taken apart");
   for (int32_t i = 0; i < graph_.num_ops(); ++i) {
-    EXPECT_EQ(plan.fusion_group[i] < 0, !why_.per_op[i].empty())
+    EXPECT_EQ(plan.fusion_group[i] < 0, why_.per_op[i] != Reason::kNone)
         << graph_.name(i);
   }
 }

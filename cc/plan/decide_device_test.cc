@@ -104,7 +104,7 @@ TEST_F(DecideDevicesTest, WhatMayNotMoveStaysAndSaysWhy) {
   PlanExplanation why;
   const Plan plan = Decide(&why);
   EXPECT_EQ(plan.num_moved(), 0);
-  EXPECT_EQ(why.per_op[graph_.find("read")], "uses a variable");
+  EXPECT_EQ(why.per_op[graph_.find("read")], Reason::kUsesVariable);
 }
 
 TEST_F(DecideDevicesTest, OpsOnADeviceOfNoMachineStay) {
@@ -114,8 +114,7 @@ TEST_F(DecideDevicesTest, OpsOnADeviceOfNoMachineStay) {
   Like("far", 1, 9.0f);
   PlanExplanation why;
   EXPECT_EQ(Decide(&why).num_moved(), 0);
-  EXPECT_EQ(why.per_op[graph_.find("far")],
-            "on a device that the machine lacks");
+  EXPECT_EQ(why.per_op[graph_.find("far")], Reason::kOtherDevice);
 }
 
 TEST_F(DecideDevicesTest, AnotherTypeOfDeviceNeedsAKernel) {

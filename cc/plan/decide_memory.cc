@@ -180,7 +180,7 @@ std::vector<int32_t> ByPriority(const OpGraph& graph,
     ready.pop();
     sorted.push_back(i);
     for (const OutputEdge& e : graph.outputs(i)) {
-      if (graph.inputs(e.dst)[e.slot].back_edge) continue;
+      if (e.back_edge) continue;
       if (--waiting[e.dst] == 0) ready.push(e.dst);
     }
   }

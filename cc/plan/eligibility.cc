@@ -63,71 +63,6 @@ Reason FirstOf(uint32_t flags, const FlagReason (&rules)[N]) {
 
 }  // namespace
 
-const char* ReasonText(Reason reason) {
-  switch (reason) {
-    case Reason::kNone:
-    case Reason::kNumReasons:
-      return "";
-    case Reason::kPreserved:
-      return "fetched, fed or preserved";
-    case Reason::kArgument:
-      return "an argument or a result";
-    case Reason::kConstantOp:
-      return "a constant: cloned into the groups that read it";
-    case Reason::kControlFlowOp:
-      return "control flow";
-    case Reason::kInALoop:
-      return "in a loop";
-    case Reason::kInABranch:
-      return "in a branch that may not run";
-    case Reason::kUserMark:
-      return "marked by the user";
-    case Reason::kUnknownType:
-      return "unknown op type";
-    case Reason::kCallsFunction:
-      return "calls a function";
-    case Reason::kDrawsRandom:
-      return "draws random numbers";
-    case Reason::kHasState:
-      return "stateful";
-    case Reason::kUsesVariable:
-      return "uses a variable";
-    case Reason::kReference:
-      return "reference to a variable";
-    case Reason::kDtype:
-      return "dtype that XLA lacks";
-    case Reason::kNoXlaKernel:
-      return "no XLA kernel";
-    case Reason::kCannotTakeApart:
-      return "fused op that cannot be taken apart";
-    case Reason::kShapeNotKnown:
-      return "shape not known";
-    case Reason::kDynamicArgument:
-      return "an argument XLA needs as a constant is not";
-    case Reason::kNotOnCpu:
-      return "not on a CPU device";
-    case Reason::kPolicyDeclined:
-      return "the policy left it alone";
-    case Reason::kSlowerCompiled:
-      return "slower when compiled";
-    case Reason::kForRecompute:
-      return "backward pass of a recomputed op";
-    case Reason::kGroupTooSmall:
-      return "group too small";
-    case Reason::kGroupDoesNotPay:
-      return "group does not pay";
-    case Reason::kPlanDoesNotPay:
-      return "plan does not pay";
-    case Reason::kNotBackwardUse:
-      return "not kept for the backward pass";
-    case Reason::kColocated:
-      return "colocated with an op that may not move";
-    case Reason::kOtherDevice:
-      return "on a device that the machine lacks";
-  }
-  return "";
-}
-
 Reason WhyNotMoved(const OpGraph& graph, int32_t op) {
   static constexpr FlagReason kRules[] = {
       {kPreserved, Reason::kPreserved},
@@ -198,7 +133,7 @@ void Explain(const std::vector<Reason>& reasons, PlanExplanation* why) {
   for (size_t i = 0; i < reasons.size(); ++i) {
     if (reasons[i] == Reason::kNone) continue;
     ++counts[static_cast<size_t>(reasons[i])];
-    why->per_op[i] = ReasonText(reasons[i]);
+    why->per_op[i] = reasons[i];
   }
   for (size_t r = 0; r < counts.size(); ++r) {
     if (counts[r] > 0) {

@@ -1,5 +1,4 @@
-// What may be decided for an op, whatever a policy says, and in which words an
-// op is said to have been left out.
+// What may be decided for an op, whatever a policy says.
 //
 // These are rules of correctness: ValidatePlan refuses a plan that breaks one,
 // and the decide_*.cc never make such a plan. Rules of profit are elsewhere.
@@ -11,44 +10,9 @@
 
 #include "cc/graph/op_graph.h"
 #include "cc/plan/build_plan.h"
+#include "cc/plan/reason.h"
 
 namespace grappler_go {
-
-enum class Reason : uint8_t {
-  kNone = 0,  // nothing in the way
-  kPreserved,
-  kArgument,
-  kConstantOp,
-  kControlFlowOp,
-  kInALoop,
-  kInABranch,
-  kUserMark,
-  kUnknownType,
-  kCallsFunction,
-  kDrawsRandom,
-  kHasState,
-  kUsesVariable,
-  kReference,
-  kDtype,
-  kNoXlaKernel,
-  kCannotTakeApart,
-  kShapeNotKnown,
-  kDynamicArgument,
-  kNotOnCpu,
-  kPolicyDeclined,
-  kSlowerCompiled,
-  kForRecompute,
-  kGroupTooSmall,
-  kGroupDoesNotPay,
-  kPlanDoesNotPay,
-  kNotBackwardUse,
-  kColocated,
-  kOtherDevice,
-  kNumReasons,
-};
-
-// "no XLA kernel"; empty for kNone.
-const char* ReasonText(Reason reason);
 
 // kNone: allowed. `op` may move to another device on its own; whether its
 // colocation group may is for the caller to ask of all its members.

@@ -94,6 +94,8 @@ class Optimization {
   void Keep();
   std::string CacheKey() const;
   bool InTime(const char* phase);
+  // Does nobody else, such as a policy that kept its input, hold the context?
+  bool IsOurs() const { return context_.use_count() == 1; }
   bool LeaveAlone(std::string outcome) {
     result_.report.outcome = std::move(outcome);
     return false;
@@ -212,7 +214,8 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   Clock::time_point begin = Clock::now();
   context_->machine =
       config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;
-  context_->features = ComputeFeatures(graph(), context_->machine);
+  context_->features = ComputeFeatures(graph(), context_->machine,
+                                       config_.policy->reads_arrays());
   EndPhase("features", begin);
   if (!InTime("features")) return false;
 
@@ -220,6 +223,8 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   StatusOr<Decision> answer = RunPolicy(config_.policy, context_, deadline_);
   EndPhase("policy", begin);
   if (!answer.ok()) return LeaveAlone(answer.status().message());
+  // As large as the graph, and read by nobody else.
+  if (IsOurs()) context_->features = Features();
   if (!InTime("policy")) return false;
 
   begin = Clock::now();
@@ -288,6 +293,8 @@ bool Optimization::Rewrite() {
   Clock::time_point begin = Clock::now();
   StatusOr<std::string> rewritten = ApplyPlan(plan, graph());
   EndPhase("rewrite", begin);
+  // The verifier compares nodes, and needs room for a second graph.
+  if (IsOurs()) context_->graph->ForgetEdges();
   if (!rewritten.ok()) {
     return LeaveAlone(rewritten.status().code() == StatusCode::kAborted
                           ? "nothing to do"

@@ -71,6 +71,7 @@ void RunCall(std::shared_ptr<Call> call) {
   StatusOr<Decision> answer = Ask(*call);
   {
     const std::lock_guard<std::mutex> lock(call->mutex);
+    call->context = nullptr;
     call->answer.emplace(std::move(answer));
   }
   call->done.notify_one();

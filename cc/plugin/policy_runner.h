@@ -32,6 +32,7 @@ constexpr int kMaxPoliciesAtOnce = 16;
 
 // Runs policy->Decide on a thread of its own and waits until `deadline`. A
 // policy that is not done by then goes on alone: its thread holds what it uses.
+// After an answer only those hold the context that the policy gave a share.
 // Errors: what Decide returns; kDeadlineExceeded "policy ran past the
 // deadline"; kUnavailable when it is not asked ("policy is not asked any more:
 // it ran past the deadline 2 times", "too many policies are running");

@@ -4,6 +4,7 @@
 #define GRAPPLER_GO_POLICY_POLICY_H_
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -49,6 +50,9 @@ class Policy {
   // or bytes of the graph. Then the GraphDef need not be copied to outlive an
   // abandoned policy.
   virtual bool reads_graph() const { return true; }
+  // The arrays (FeatureArrays) that Decide finds in its input; the others are
+  // empty.
+  virtual uint32_t reads_arrays() const { return kAllArrays; }
   // May be called from several threads at once. Must not throw. A policy that
   // runs past the deadline is abandoned by the caller, not interrupted.
   virtual StatusOr<Decision> Decide(const PolicyInput& input) = 0;

@@ -22,7 +22,7 @@ Status FindColumns(const std::vector<std::string>& wanted,
 
 std::vector<float> Select(const std::vector<float>& rows, size_t num_rows,
                           const std::vector<int32_t>& columns) {
-  if (num_rows == 0) return {};
+  if (rows.empty()) return {};
   const size_t width = rows.size() / num_rows;
   std::vector<float> selected;
   selected.reserve(num_rows * columns.size());

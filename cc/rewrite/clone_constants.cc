@@ -109,7 +109,7 @@ class CloneConstants {
       if (name.empty()) {
         name = AddClone(op, group, DeviceOf(graph_, plan_, out.dst));
       }
-      edits_->ReplaceInput(out.dst, out.slot, name);
+      edits_->ReplaceInput(out.dst, op, out.port, name);
     }
   }
 
@@ -118,7 +118,12 @@ class CloneConstants {
   std::string AddClone(int32_t op, int32_t group, std::string_view device) {
     const std::string name = edits_->NewName(
         std::string(graph_.name(op)) + "/grappler_go_" + std::to_string(group));
-    std::string clone(graph_.node(op));
+    std::string clone;
+    // Clones are many, so each takes just the room that it needs: what it is
+    // made of, and two headers.
+    clone.reserve(graph_.node(op).size() + name.size() + device.size() +
+                  attrs_[group].size() + 12);
+    clone = graph_.node(op);
     AppendBytesField(kNodeName, name, &clone);
     AppendBytesField(kNodeDevice, device, &clone);
     clone += attrs_[group];

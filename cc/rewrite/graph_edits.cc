@@ -53,8 +53,22 @@ template <typename Visit>
 void GraphEdits::VisitPieces(int32_t op, const Visit& visit) const {
   const Edit& edit = edits_[op];
   const auto replaced = edit.has_bytes ? replaced_.find(op) : replaced_.end();
-  visit(replaced == replaced_.end() ? graph_.node(op)
-                                    : std::string_view(replaced->second));
+  const std::string_view node = replaced == replaced_.end()
+                                    ? graph_.node(op)
+                                    : std::string_view(replaced->second);
+  if (edit.renamed < 0) {
+    visit(node);
+  } else {
+    visit(std::string_view(
+        RenameInputs(node, [&](int32_t slot, std::string_view old) {
+          for (int32_t r = edit.renamed; r >= 0; r = renamed_[r].earlier) {
+            if (renamed_[r].slot == slot) {
+              return std::string_view(shared_[renamed_[r].name]);
+            }
+          }
+          return old;
+        })));
+  }
   for (int32_t shared : edit.shared) {
     if (shared >= 0) visit(std::string_view(shared_[shared]));
   }
@@ -94,11 +108,18 @@ void GraphEdits::AddControlInput(int32_t op, std::string_view source) {
   Append(op, bytes);
 }
 
-void GraphEdits::ReplaceInput(int32_t op, int32_t slot,
+void GraphEdits::ReplaceInput(int32_t op, int32_t src, int32_t port,
                               std::string_view input) {
-  Replace(op, RenameInputs(current(op), [&](int32_t i, std::string_view old) {
-            return i == slot ? input : old;
-          }));
+  // Neighbours tend to read the same clone.
+  if (shared_.empty() || shared_.back() != input) shared_.emplace_back(input);
+  const auto name = static_cast<int32_t>(shared_.size()) - 1;
+  const Span<InputEdge> inputs = graph_.inputs(op);
+  Edit& edit = Touch(op);
+  for (size_t slot = 0; slot < inputs.size(); ++slot) {
+    if (inputs[slot].src != src || inputs[slot].port != port) continue;
+    renamed_.push_back({static_cast<int32_t>(slot), name, edit.renamed});
+    edit.renamed = static_cast<int32_t>(renamed_.size()) - 1;
+  }
 }
 
 void GraphEdits::Replace(int32_t op, std::string node) {
@@ -134,16 +155,19 @@ std::string GraphEdits::NewName(std::string_view prefix) {
   return name;
 }
 
+size_t GraphEdits::SizeOf(int32_t op) const {
+  size_t size = to_all_.size();
+  VisitPieces(op, [&](std::string_view piece) { size += piece.size(); });
+  return size;
+}
+
 std::string GraphEdits::Write() const {
   constexpr size_t kFieldHeader = 11;  // tag and length, at most
   const std::string_view bytes = graph_.graphdef();
-  std::vector<size_t> sizes(graph_.num_ops());  // of the edited nodes
   size_t size = bytes.size();
   for (int32_t op = 0; op < graph_.num_ops(); ++op) {
     if (!edits_[op].edited) continue;
-    sizes[op] = to_all_.size();
-    VisitPieces(op, [&](std::string_view piece) { sizes[op] += piece.size(); });
-    size += sizes[op] + kFieldHeader;
+    size += SizeOf(op) + kFieldHeader;
     size -= graph_.node(op).size();
   }
   for (const std::string& node : added_) {
@@ -168,7 +192,7 @@ std::string GraphEdits::Write() const {
     if (edits_[op].edited) {
       out.append(stretch, field.begin);
       stretch = field.end;
-      write_header(sizes[op]);
+      write_header(SizeOf(op));
       VisitPieces(op, [&](std::string_view piece) { out.append(piece); });
       out.append(to_all_);
     }

@@ -195,7 +195,7 @@ class Recompute {
     edits_->Add(WriteNode(view));
     for (const OutputEdge& out : graph_.outputs(op)) {
       if (UserReadsClone(op, out)) {
-        edits_->ReplaceInput(out.dst, out.slot,
+        edits_->ReplaceInput(out.dst, op, out.port,
                              InputName(names_[op], out.port));
       }
     }

@@ -8,6 +8,7 @@
 #ifndef GRAPPLER_GO_REWRITE_REWRITE_H_
 #define GRAPPLER_GO_REWRITE_REWRITE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,8 +40,10 @@ class GraphEdits {
   // Appends "^source". Control inputs come after data inputs, which appending
   // keeps. Nothing happens when the node has this control input already.
   void AddControlInput(int32_t op, std::string_view source);
-  // Changes one data input; `slot` indexes graph().inputs(op).
-  void ReplaceInput(int32_t op, int32_t slot, std::string_view input);
+  // Changes each data input of `op` that reads output `port` of `src` in the
+  // graph as it was.
+  void ReplaceInput(int32_t op, int32_t src, int32_t port,
+                    std::string_view input);
   // Replaces a node altogether. The caller starts from current(op): what was
   // appended before is gone, what is appended later still applies.
   void Replace(int32_t op, std::string node);
@@ -69,16 +72,26 @@ class GraphEdits {
     bool edited = false;
     bool has_bytes = false;  // in replaced_ or appended_
     int32_t shared[2] = {-1, -1};
+    int32_t renamed = -1;  // the latest in renamed_
+  };
+  // An input that reads something else now. Readers of constants are many, so
+  // this is all that is kept of them until they are written.
+  struct Renamed {
+    int32_t slot;
+    int32_t name;     // in shared_
+    int32_t earlier;  // of the same op, in renamed_; -1: none
   };
   Edit& Touch(int32_t op);
   // Calls visit(bytes) for the pieces of the node as it stands.
   template <typename Visit>
   void VisitPieces(int32_t op, const Visit& visit) const;
+  size_t SizeOf(int32_t op) const;  // to_all_ included
 
   const OpGraph& graph_;
   int32_t num_edited_ = 0;
   std::vector<Edit> edits_;  // [num_ops]
   std::vector<std::string> shared_;
+  std::vector<Renamed> renamed_;
   std::unordered_map<int32_t, std::string> appended_, replaced_;
   std::unordered_set<std::string> new_names_;
   std::vector<std::string> added_;

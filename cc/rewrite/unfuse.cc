@@ -81,7 +81,7 @@ class Unfuse {
     for (const OutputEdge& out : graph_.outputs(op)) {
       if (out.port <= 0) continue;
       const std::string input = InputName(first_part, out.port);
-      edits_->ReplaceInput(out.dst, out.slot, input);
+      edits_->ReplaceInput(out.dst, op, out.port, input);
       redirected_[InputName(graph_.name(op), out.port)] = input;
     }
   }

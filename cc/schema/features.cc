@@ -209,6 +209,48 @@ const TypeNumbers& NumbersOfTypes() {
   return numbers;
 }
 
+void FillTypes(const OpGraph& graph, Features* features) {
+  const TypeNumbers& numbers = NumbersOfTypes();
+  features->op_type.resize(graph.num_ops());
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const auto number = numbers.find(&graph.def(i));
+    features->op_type[i] = number == numbers.end() ? 0 : number->second;
+  }
+}
+
+void FillOps(const OpGraph& graph, Features* features) {
+  const size_t width = OpFeatureNames().size();
+  int32_t max_depth = 1;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    max_depth = std::max(max_depth, graph.depth(i));
+  }
+  features->op_features.resize(graph.num_ops() * width);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    FillRow(graph, i, 1.0f / static_cast<float>(max_depth),
+            features->op_features.data() + i * width);
+  }
+}
+
+void FillEdges(const OpGraph& graph, Features* features) {
+  size_t count = 0;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    count += static_cast<size_t>(NumDataInputs(graph, i));
+  }
+  features->edge_src.reserve(count);
+  features->edge_dst.reserve(count);
+  features->edge_features.reserve(count);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    for (const InputEdge& edge : graph.inputs(i)) {
+      if (edge.port < 0) continue;
+      const bool exists = edge.port < graph.num_outputs(edge.src);
+      features->edge_src.push_back(edge.src);
+      features->edge_dst.push_back(i);
+      features->edge_features.push_back(Log2(
+          static_cast<double>(exists ? graph.bytes(edge.src, edge.port) : 0)));
+    }
+  }
+}
+
 void FillDevices(const Machine& machine, std::vector<float>* out) {
   for (size_t i = 0; i < machine.devices.size(); ++i) {
     const Device& device = machine.devices[i];
@@ -275,38 +317,25 @@ const std::vector<std::string>& OpVocabulary() {
   return vocabulary;
 }
 
-Features ComputeFeatures(const OpGraph& graph, const Machine& machine) {
+Features ComputeFeatures(const OpGraph& graph, const Machine& machine,
+                         uint32_t arrays) {
   Features features;
-  const int32_t num_ops = graph.num_ops();
-  const size_t width = OpFeatureNames().size();
-  features.num_ops = num_ops;
+  features.num_ops = graph.num_ops();
   features.num_devices = static_cast<int32_t>(machine.devices.size());
-  features.op_type.resize(num_ops);
-  features.op_features.resize(num_ops * width);
-  features.edge_src.reserve(graph.num_edges());
-  features.edge_dst.reserve(graph.num_edges());
-  features.edge_features.reserve(graph.num_edges());
-  int32_t max_depth = 1;
-  for (int32_t i = 0; i < num_ops; ++i) {
-    max_depth = std::max(max_depth, graph.depth(i));
-  }
-  const TypeNumbers& numbers = NumbersOfTypes();
-  for (int32_t i = 0; i < num_ops; ++i) {
-    const auto number = numbers.find(&graph.def(i));
-    features.op_type[i] = number == numbers.end() ? 0 : number->second;
-    FillRow(graph, i, 1.0f / static_cast<float>(max_depth),
-            features.op_features.data() + i * width);
-    for (const InputEdge& edge : graph.inputs(i)) {
-      if (edge.port < 0) continue;
-      const bool exists = edge.port < graph.num_outputs(edge.src);
-      features.edge_src.push_back(edge.src);
-      features.edge_dst.push_back(i);
-      features.edge_features.push_back(Log2(
-          static_cast<double>(exists ? graph.bytes(edge.src, edge.port) : 0)));
-    }
-  }
-  FillDevices(machine, &features.device_features);
+  if (arrays & kOpTypes) FillTypes(graph, &features);
+  if (arrays & kOpFeatures) FillOps(graph, &features);
+  if (arrays & kEdgeArrays) FillEdges(graph, &features);
+  if (arrays & kDeviceFeatures) FillDevices(machine, &features.device_features);
   return features;
+}
+
+uint32_t ArraysOf(std::string_view name) {
+  if (name == "op_type") return kOpTypes;
+  if (name == "op_features") return kOpFeatures;
+  if (name == "device_features") return kDeviceFeatures;
+  const bool of_edges =
+      name == "edge_src" || name == "edge_dst" || name == "edge_features";
+  return of_edges ? uint32_t{kEdgeArrays} : 0;
 }
 
 std::string SchemaJson() {

@@ -29,6 +29,18 @@ const std::vector<std::string>& DeviceFeatureNames();
 // op_def.h, sorted by name.
 const std::vector<std::string>& OpVocabulary();
 
+// Groups of arrays, or-ed together: a policy that reads a few of them need not
+// wait for the others, nor find room for them.
+enum FeatureArrays : uint32_t {
+  kOpTypes = 1 << 0,
+  kOpFeatures = 1 << 1,
+  kEdgeArrays = 1 << 2,  // edge_src, edge_dst and edge_features
+  kDeviceFeatures = 1 << 3,
+  kAllArrays = (1 << 4) - 1,
+};
+// The group of an array by its name in SchemaJson(); 0 when there is none.
+uint32_t ArraysOf(std::string_view name);
+
 struct Features {
   int32_t num_ops = 0;
   int32_t num_devices = 0;
@@ -40,8 +52,10 @@ struct Features {
   std::vector<float> device_features;  // [num_devices, |DeviceFeatureNames()|]
 };
 
-// Never fails: what is not known is 0, with a column that says so.
-Features ComputeFeatures(const OpGraph& graph, const Machine& machine);
+// Never fails: what is not known is 0, with a column that says so. Arrays that
+// are not among `arrays` stay empty.
+Features ComputeFeatures(const OpGraph& graph, const Machine& machine,
+                         uint32_t arrays = kAllArrays);
 
 // What a policy's schema.json is made from: {"schema": "1.0", "inputs": [...],
 // "op_features": [...], "device_features": [...], "vocabulary": [...],

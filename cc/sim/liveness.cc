@@ -42,14 +42,9 @@ class Step {
     const int32_t n = graph.num_ops();
     place_.resize(n);
     for (int32_t at = 0; at < n; ++at) place_[order_[at]] = at;
-    first_tensor_.resize(n + 1, 0);
-    for (int32_t i = 0; i < n; ++i) {
-      first_tensor_[i + 1] = first_tensor_[i] + graph.num_outputs(i);
-    }
-    root_.resize(first_tensor_[n]);
-    last_use_.assign(first_tensor_[n], -1);
-    alive_.assign(2 * static_cast<size_t>(n) + 2, 0);
-    died_.assign(alive_.size(), 0);
+    root_.resize(graph.first_tensor(n));
+    last_use_.assign(root_.size(), -1);
+    change_.assign(2 * static_cast<size_t>(n) + 2, 0);
   }
 
   Liveness Run() {
@@ -63,9 +58,9 @@ class Step {
 
  private:
   int32_t tensor(int32_t op, int32_t port) const {
-    return first_tensor_[op] + port;
+    return graph_.first_tensor(op) + port;
   }
-  int64_t end() const { return 2 * static_cast<int64_t>(graph_.num_ops()); }
+  int32_t end() const { return 2 * graph_.num_ops(); }
   bool Recomputed(int32_t op) const {
     return !recompute_.empty() && recompute_[op] != 0;
   }
@@ -95,18 +90,18 @@ class Step {
     for (int32_t at = graph_.num_ops(); at-- > 0;) {
       const int32_t i = order_[at];
       if (!Recomputed(i)) continue;
-      int64_t first = -1, last = -1;
-      auto use = [&](int64_t from, int64_t to) {
+      int32_t first = -1, last = -1;
+      auto use = [&](int32_t from, int32_t to) {
         first = first < 0 ? from : std::min(first, from);
         last = std::max(last, to);
       };
       for (const OutputEdge& e : graph_.outputs(i)) {
         if (e.port == kControlPort) continue;
         if (graph_.has(e.dst, kBackward)) {
-          const int64_t now = place_[e.dst];
+          const int32_t now = place_[e.dst];
           use(2 * now, 2 * now + 1);
         } else if (HasClone(e.dst)) {
-          const int64_t made = clone_made_[e.dst];
+          const int32_t made = clone_made_[e.dst];
           use(made, IsView(graph_, e.dst) ? clone_dies_[e.dst] : made);
         }
       }
@@ -119,7 +114,7 @@ class Step {
     for (int32_t i : order_) {
       for (const InputEdge& e : graph_.inputs(i)) {
         if (e.port == kControlPort || e.back_edge) continue;
-        int64_t& last = last_use_[root_[tensor(e.src, e.port)]];
+        int32_t& last = last_use_[root_[tensor(e.src, e.port)]];
         const bool reads_clone = graph_.has(i, kBackward) && HasClone(e.src);
         if (!reads_clone) last = std::max(last, UseOf(i));
         // A clone reads what is not cloned itself.
@@ -129,21 +124,19 @@ class Step {
       }
     }
   }
-  int64_t UseOf(int32_t op) const {
-    return graph_.has(op, kSink | kPreserved)
-               ? end()
-               : 2 * static_cast<int64_t>(place_[op]) + 1;
+  int32_t UseOf(int32_t op) const {
+    return graph_.has(op, kSink | kPreserved) ? end() : 2 * place_[op] + 1;
   }
 
   void AddTensors() {
     for (int32_t i : order_) {
       if (IsAlwaysThere(graph_, i)) continue;
-      const int64_t made = 2 * static_cast<int64_t>(place_[i]) + 1;
+      const int32_t made = 2 * place_[i] + 1;
       for (int32_t port = 0; port < graph_.num_outputs(i); ++port) {
         const int32_t t = tensor(i, port);
         const int64_t bytes = graph_.bytes(i, port);
         if (root_[t] != t || bytes <= 0) continue;
-        int64_t dies = std::max(last_use_[t], made);
+        int32_t dies = std::max(last_use_[t], made);
         if (graph_.has(i, kPreserved)) dies = end();
         Live(made, dies, bytes);
       }
@@ -152,26 +145,35 @@ class Step {
   }
 
   // The first input that dies here and is as large as the output becomes it.
-  void ReuseAnInput(int32_t op, int64_t now) {
+  void ReuseAnInput(int32_t op, int32_t now) {
     if (graph_.num_outputs(op) != 1) return;
     const int64_t bytes = graph_.bytes(op, 0);
     if (bytes <= 0) return;
     for (const InputEdge& e : graph_.inputs(op)) {
       if (e.port == kControlPort || e.back_edge) break;
       const int32_t t = root_[tensor(e.src, e.port)];
-      const auto owner = static_cast<int32_t>(
-          std::upper_bound(first_tensor_.begin(), first_tensor_.end(), t) -
-          first_tensor_.begin() - 1);
+      const int32_t owner = OwnerOf(t);
       if (last_use_[t] != now || IsAlwaysThere(graph_, owner) ||
           graph_.has(owner, kPreserved) ||
           (HasClone(e.src) && graph_.has(op, kBackward)) ||
-          graph_.bytes(owner, t - first_tensor_[owner]) != bytes) {
+          graph_.bytes(owner, t - tensor(owner, 0)) != bytes) {
         continue;
       }
-      died_[now] -= bytes;
-      died_[now - 1] += bytes;
+      // It dies before the output is made, not after.
+      change_[now + 1] += bytes;
+      change_[now] -= bytes;
       return;
     }
+  }
+
+  // The op whose output a tensor is.
+  int32_t OwnerOf(int32_t t) const {
+    int32_t low = 0, high = graph_.num_ops();  // it is in [low, high)
+    while (high - low > 1) {
+      const int32_t middle = low + (high - low) / 2;
+      (graph_.first_tensor(middle) <= t ? low : high) = middle;
+    }
+    return low;
   }
 
   void AddClones() {
@@ -182,20 +184,20 @@ class Step {
     }
   }
 
-  void Live(int64_t from, int64_t to, int64_t bytes) {
-    alive_[from] += bytes;
-    died_[to] += bytes;
+  // From one tick to another, both included.
+  void Live(int32_t from, int32_t to, int64_t bytes) {
+    change_[from] += bytes;
+    change_[to + 1] -= bytes;
   }
 
   Liveness Peak() {
     int64_t now = 0;
-    for (size_t tick = 0; tick < alive_.size(); ++tick) {
-      now += alive_[tick];
+    for (size_t tick = 0; tick < change_.size(); ++tick) {
+      now += change_[tick];
       if (now > result_.peak_bytes) {
         result_.peak_bytes = now;
         result_.peak_op = order_[std::min(tick / 2, order_.size() - 1)];
       }
-      now -= died_[tick];
     }
     return result_;
   }
@@ -204,12 +206,11 @@ class Step {
   const std::vector<int32_t>& order_;
   const std::vector<uint8_t>& recompute_;
   Liveness result_;
-  std::vector<int32_t> place_;         // by op: its place in the order
-  std::vector<int32_t> first_tensor_;  // by op: its outputs' numbers
-  std::vector<int32_t> root_;          // by tensor: the one it is a view of
-  std::vector<int64_t> last_use_;      // by tensor that is its own root
-  std::vector<int64_t> clone_made_, clone_dies_;  // by op, -1: no clone
-  std::vector<int64_t> alive_, died_;             // bytes, by tick
+  std::vector<int32_t> place_;     // by op: its place in the order
+  std::vector<int32_t> root_;      // by tensor: the one it is a view of
+  std::vector<int32_t> last_use_;  // by tensor that is its own root
+  std::vector<int32_t> clone_made_, clone_dies_;  // by op, -1: no clone
+  std::vector<int64_t> change_;  // by tick: bytes more than the tick before
 };
 
 }  // namespace
@@ -242,7 +243,7 @@ std::vector<int32_t> ExecutionOrder(
       if (--waiting[next] == 0) ready.push_back(next);
     };
     for (const OutputEdge& e : graph.outputs(i)) {
-      if (!graph.inputs(e.dst)[e.slot].back_edge) finish(e.dst);
+      if (!e.back_edge) finish(e.dst);
     }
     for (int32_t next : held_back[i]) finish(next);
   }

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from grappler_go.bench import models, worker
+from grappler_go.bench import everything, models, worker
 
 if TYPE_CHECKING:
     from grappler_go.captured import CapturedGraph
@@ -26,14 +26,23 @@ _SMALL_STEPS, _LARGE_STEPS = 4, 12
 class Overhead:
     """The cost for one graph.
 
+    Plans, rewrites and their verification are those of a policy that wants every op
+    compiled, whatever that would gain, so that every phase has all of its work to do.
+
     Attributes:
       nodes: nodes of the graph that the pass is given.
       graph_mb: its size.
-      phases_ms: median milliseconds of each phase.
+      phases_ms: median milliseconds of each phase; "parse", "features" and "policy"
+        under the policy asked for.
       core_ms: all phases but the policy.
       tensorflow_ms: TensorFlow's own Grappler on the traced graph.
-      extra_mb: peak memory above that before the pass, the result included.
-      outcome: what the pass reported.
+      extra_mb: peak memory above that before the pass, without the result and with
+        a policy that needs next to none of its own.
+      result_mb: the rewritten graph.
+      policy_mb: the same peak under the policy asked for, what it reads and what it
+        takes itself included.
+      outcome: what the pass reported under the policy asked for.
+      everything_outcome: the same under the one that wants every op compiled.
     """
 
     nodes: int
@@ -42,7 +51,10 @@ class Overhead:
     core_ms: float
     tensorflow_ms: float
     extra_mb: float
+    result_mb: float
+    policy_mb: float
     outcome: str
+    everything_outcome: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -57,30 +69,71 @@ def measure(nodes: int, settings: Mapping[str, Any], repeats: int = 5) -> Overhe
       settings: arguments of grappler_go.enable().
       repeats: runs of the pass, of which the median is taken.
     """
-    import grappler_go
-
     graph, tensorflow_ms = _optimized_by_tensorflow(_steps_for(nodes))
     # Measured is what it takes, not where it stops.
     arguments = {"budget_ms": 60_000, **settings}
-    grappler_go.decide(graph, **arguments)  # the policy warms up
-    worker.reset_peak()
-    before = worker.memory_mb("VmRSS")
-    report = grappler_go.decide(graph, **arguments).report
-    extra_mb = max(0.0, worker.memory_mb("VmHWM") - before)
-    timings: dict[str, list[float]] = {}
-    for _ in range(repeats):
-        for phase, spent in grappler_go.decide(graph, **arguments).report.timing_ms.items():
-            timings.setdefault(phase, []).append(spent)
-    phases = {phase: statistics.median(ms) for phase, ms in timings.items() if ms}
+    given = _Runs(graph, arguments, repeats)
+    forced = _Runs(graph, {**arguments, "policy": everything.decide, "min_gain": 0}, repeats)
+    phases = {**forced.phases_ms}
+    for phase in ("parse", "features", "policy"):
+        phases[phase] = given.phases_ms.get(phase, phases.get(phase, 0.0))
     return Overhead(
-        nodes=report.num_nodes,
+        nodes=given.report["num_nodes"],
         graph_mb=len(graph.graphdef) / 1e6,
         phases_ms=phases,
         core_ms=sum(ms for phase, ms in phases.items() if phase != "policy"),
         tensorflow_ms=tensorflow_ms,
-        extra_mb=extra_mb,
-        outcome=report.outcome,
+        extra_mb=forced.extra_mb,
+        result_mb=forced.result_mb,
+        policy_mb=given.extra_mb,
+        outcome=given.report["outcome"],
+        everything_outcome=forced.report["outcome"],
     )
+
+
+class _Runs:
+    """Some runs of the pass over one graph under the same settings."""
+
+    def __init__(self, graph: "CapturedGraph", settings: Mapping[str, Any], repeats: int) -> None:
+        self._graph = graph
+        self._config = _config(settings)
+        # The policy warms up, and the result is seen: below it is thrown away at once,
+        # as Python's copy of it is not what TensorFlow is handed.
+        first = self._run(keep_graphdef=True)
+        self.report = first["report"]
+        self.result_mb = len(first["graphdef"] or b"") / 1e6
+        del first
+        self.extra_mb = self._extra_mb()
+        timings: dict[str, list[float]] = {}
+        for _ in range(repeats):
+            report = self._run(keep_graphdef=False)["report"]
+            for phase, spent in report["timing_ms"].items():
+                timings.setdefault(phase, []).append(spent)
+        self.phases_ms = {phase: statistics.median(ms) for phase, ms in timings.items()}
+
+    def _run(self, keep_graphdef: bool) -> dict[str, Any]:
+        from grappler_go import native
+
+        graph = self._graph
+        names = list(graph.fetches), list(graph.preserve)
+        return native.core().optimize(graph.graphdef, *names, self._config, keep_graphdef)
+
+    def _extra_mb(self) -> float:
+        """The peak above what was there before, without the result."""
+        worker.give_back_memory()
+        worker.reset_peak()
+        before = worker.memory_mb("VmRSS")
+        self._run(keep_graphdef=False)
+        return max(0.0, worker.memory_mb("VmHWM") - before - self.result_mb)
+
+
+def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What grappler_go.enable() would configure, without enabling it."""
+    import grappler_go
+    from grappler_go import native
+
+    with grappler_go.scope(**settings):
+        return native.core().current_config()
 
 
 def small_graph_micros(settings: Mapping[str, Any], repeats: int = 2000) -> float:
@@ -88,15 +141,12 @@ def small_graph_micros(settings: Mapping[str, Any], repeats: int = 2000) -> floa
     included."""
     import tensorflow as tf
 
-    import grappler_go
     from grappler_go import native
 
     function = tf.function(lambda x: x * 2.0 + 1.0).get_concrete_function(tf.ones((4,)))
     graphdef = function.graph.as_graph_def().SerializeToString()
     fetches = [tensor.op.name for tensor in function.outputs]
-    with grappler_go.scope(**settings):
-        core = native.core()
-        config = core.current_config()
+    core, config = native.core(), _config(settings)
     spent = []
     for _ in range(repeats):
         began = time.perf_counter()
@@ -145,6 +195,33 @@ def _optimized_by_tensorflow(steps: int) -> "tuple[CapturedGraph, float]":
     began = time.perf_counter()
     optimized = tf_optimizer.OptimizeGraph(config, meta_graph)
     spent_ms = (time.perf_counter() - began) * 1e3
+    _name_arguments(optimized, function)
     from grappler_go.captured import CapturedGraph
 
     return CapturedGraph(optimized.SerializeToString(), tuple(fetches), tuple(fetches)), spent_ms
+
+
+def _name_arguments(graphdef: Any, function: Any) -> None:
+    """Makes arguments of the placeholders, as a function's graph has them when it runs.
+
+    An argument says of which shape it is, and a variable's handle of which shape
+    and type the variable; without that hardly an op of the graph has a known shape.
+    """
+    from tensorflow.python.ops import handle_data_util
+
+    inputs = {tensor.op.name: (i, tensor) for i, tensor in enumerate(function.inputs)}
+    for node in graphdef.node:
+        if node.op != "Placeholder" or node.name not in inputs:
+            continue
+        index, tensor = inputs[node.name]
+        dtype = node.attr["dtype"].type
+        node.attr.clear()
+        node.op = "_Arg"
+        node.attr["T"].type = dtype
+        node.attr["index"].i = index
+        node.attr["_output_shapes"].list.shape.add().CopyFrom(tensor.shape.as_proto())
+        data = handle_data_util.get_resource_handle_data(tensor)
+        if data is not None and data.is_set:
+            for held in data.shape_and_type:
+                node.attr["_handle_dtypes"].list.type.append(held.dtype)
+                node.attr["_handle_shapes"].list.shape.add().CopyFrom(held.shape)
