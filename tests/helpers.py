@@ -56,7 +56,8 @@ def move(device: str, ops: tuple[str, ...]) -> Callable[[Any], Any]:
 
 def executed(function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
     """Calls a function and returns its result with the nodes that TensorFlow's
-    executors were given, all devices together.
+    executors were given, all devices together. Ops have the names that they have
+    without oneDNN.
 
     Only functions that TensorFlow optimises in this call are seen: change a
     setting of the pass, or trace anew, before it.
@@ -69,7 +70,19 @@ def executed(function: Callable[..., Any], *args: Any) -> tuple[Any, list[Any]]:
     finally:
         context.disable_run_metadata()
     graphs = [g for f in metadata.function_graphs for g in f.partition_graphs]
-    return result, [node for graph in graphs for node in graph.node]
+    nodes = [node for graph in graphs for node in graph.node]
+    for node in nodes:
+        node.op = _without_onednn(node.op)
+    return result, nodes
+
+
+def _without_onednn(op: str) -> str:
+    """TensorFlow has oneDNN's kernels for some ops by names of their own, on machines
+    where it thinks them faster: _MklMatMul, _MklNativeFusedMatMul."""
+    name = op.removeprefix("_Mkl").removeprefix("Native")
+    if name == op or name.startswith("FusedBatchNorm"):
+        return name
+    return "_" + name if name.startswith("Fused") else name
 
 
 def count(nodes: list[Any], op: str) -> int:
