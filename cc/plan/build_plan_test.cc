@@ -199,6 +199,28 @@ TEST_F(BuildPlanTest, AReadThatFollowsAWriteIsNotInItsGroup) {
   EXPECT_NE(GroupOf(plan, "after"), GroupOf(plan, "write"));
 }
 
+// Eight chains that nothing joins become one group, with the boundaries of
+// eight: the gain that is asked for is that of eight.
+TEST_F(BuildPlanTest, JoinedSiblingsMustGainWhatTheyWouldHaveApart) {
+  GraphBuilder builder;
+  for (int chain = 0; chain < 8; ++chain) {
+    std::string last = "x" + std::to_string(chain);
+    builder.Arg(last, {8, 8});
+    for (int op = 0; op < 4; ++op) {
+      const std::string name = last + "_" + std::to_string(op);
+      builder.Node(name, "Tanh", {last}, kT, kCpu);
+      last = name;
+    }
+  }
+  Parse(builder);
+  logits_.fused_micros.assign(graph_.num_ops(), 30.0f);
+  options_.group_tensor_micros = options_.group_output_micros_per_mb = 0;
+  options_.min_gain = 0.05;  // 20 % for eight groups
+  EXPECT_EQ(Build().num_groups(), 1);
+  options_.min_gain = 0.15;  // 60 %; the gain is about 40
+  EXPECT_EQ(Build().num_groups(), 0);
+}
+
 TEST_F(BuildPlanTest, PlansOfRandomGraphsAreValidWithEveryDecisionOn) {
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {

@@ -25,12 +25,23 @@ double StepWithGroups(const OpGraph& graph, const OpMicros& micros,
                      GroupOverheads(graph, micros, options, groups), cores});
 }
 
-// Groups of the candidates, and what the step takes with them.
+// Groups of the candidates, and what the step takes with them. `parts`: how
+// many groups there would be, had siblings not been joined.
 struct Trial {
   FusionCandidates candidates;
   FusionGroups groups;
   double micros = 0;
+  int32_t parts = 0;
 };
+
+// How many of `groups` have an op that is in one of `kept`.
+int32_t CountKept(const FusionGroups& groups, const FusionGroups& kept) {
+  std::vector<bool> is_kept(groups.count, false);
+  for (size_t i = 0; i < groups.of_op.size(); ++i) {
+    if (kept.of_op[i] >= 0) is_kept[groups.of_op[i]] = true;
+  }
+  return static_cast<int32_t>(std::count(is_kept.begin(), is_kept.end(), true));
+}
 
 void Finish(const OpGraph& graph, const OpMicros& micros,
             const PlanOptions& options, int32_t cores, Trial* trial) {
@@ -42,18 +53,21 @@ void Finish(const OpGraph& graph, const OpMicros& micros,
 Trial TryCandidates(const OpGraph& graph, const Logits& logits,
                     const OpMicros& micros, const PlanOptions& options,
                     int32_t cores, FusionCandidates candidates) {
-  Trial apart{std::move(candidates), {}, 0};
+  Trial apart{std::move(candidates), {}};
   apart.groups = GroupByLevel(graph, apart.candidates);
   MergeByPriority(graph, apart.candidates, logits.fusion, &apart.groups);
   TrimRims(graph, micros, &apart.groups, &apart.candidates.reason);
   Trial joined = apart;
   MergeSiblings(graph, joined.candidates, micros, options, &joined.groups);
   const bool differ = joined.groups.count < apart.groups.count;
+  const FusionGroups before = apart.groups;
   Finish(graph, micros, options, cores, &apart);
+  apart.parts = apart.groups.count;
   if (!differ) return apart;
   // Joined, siblings no longer run side by side: that may cost more than
   // starting each.
   Finish(graph, micros, options, cores, &joined);
+  joined.parts = CountKept(before, joined.groups);
   return joined.micros <= apart.micros ? joined : apart;
 }
 
@@ -107,8 +121,7 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
   plan->micros_after = before;
   std::vector<int32_t>& group = best.groups.of_op;
   if (best.groups.count > 0 &&
-      before - best.micros <
-          RequiredGain(options, best.groups.count) * before) {
+      before - best.micros < RequiredGain(options, best.parts) * before) {
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       if (group[i] < 0) continue;
       group[i] = -1;

@@ -27,15 +27,15 @@ class Options:
       image_size: height and width of the images of a model of
         keras.applications; 0 for its own.
       gradients: a training step also returns its gradients.
-      nudged: each weight of a Keras model is changed in its last digit. How far
-        outputs move by that is how far they may move by another order of
-        summation.
+      nudge: unless 0, each weight of a Keras model is changed in its last digit,
+        each number in another way. How far outputs move by that is how far they
+        may move by another order of summation.
     """
 
     batch: int = 0
     image_size: int = 0
     gradients: bool = False
-    nudged: bool = False
+    nudge: int = 0
 
 
 DEFAULTS = Options()
@@ -153,17 +153,17 @@ def applications() -> dict[str, Callable[..., Any]]:
     }
 
 
-def _nudge(network: Any) -> None:
+def _nudge(network: Any, way: int) -> None:
     import tensorflow as tf
 
     for number, weight in enumerate(network.trainable_variables):
-        signs = tf.random.stateless_uniform(weight.shape, (SEED, number), -1, 1)
+        signs = tf.random.stateless_uniform(weight.shape, (way, number), -1, 1)
         weight.assign(weight * (1 + np.finfo(np.float32).eps * tf.sign(signs)))
 
 
 def _inference(network: Any, inputs: Any, options: Options) -> Program:
-    if options.nudged:
-        _nudge(network)
+    if options.nudge:
+        _nudge(network, options.nudge)
     return Program(lambda x: network(x, training=False), (inputs,))
 
 
@@ -171,8 +171,8 @@ def _training(network: Any, inputs: Any, labels: Any, options: Options) -> Progr
     """One step of Adam on cross entropy; returns the loss and the gradients' norm."""
     import tensorflow as tf
 
-    if options.nudged:
-        _nudge(network)
+    if options.nudge:
+        _nudge(network, options.nudge)
     optimizer = tf.keras.optimizers.Adam(1e-3)
     optimizer.build(network.trainable_variables)
     loss_of = tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
