@@ -1,6 +1,7 @@
 #include "cc/sim/loops.h"
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <string_view>
@@ -118,6 +119,25 @@ std::optional<int64_t> Trips(const OpGraph& graph, int32_t condition,
   return StepsBelow(*counter, *limit, or_equal);
 }
 
+// Exit <- Switch <- Merge <- NextIteration.
+int32_t LastValueOf(const OpGraph& graph, int32_t exit) {
+  int32_t op = exit;
+  for (const char* expected : {"Switch", "Merge"}) {
+    if (graph.inputs(op).empty() || graph.inputs(op)[0].port < 0) return -1;
+    op = graph.inputs(op)[0].src;
+    const std::string_view type = graph.op(op);
+    if (type.substr(type.size() -
+                    std::min(type.size(), std::strlen(expected))) !=
+        expected) {  // RefSwitch too
+      return -1;
+    }
+  }
+  for (const InputEdge& e : graph.inputs(op)) {
+    if (e.back_edge) return e.src;
+  }
+  return -1;
+}
+
 struct Frame {
   int32_t parent = -1;
   int32_t condition = -1;  // LoopCond
@@ -184,7 +204,9 @@ Loops FindLoops(const OpGraph& graph, int64_t max_runs) {
   }
   loops.runs.resize(n);
   loops.trips.resize(n);
+  loops.exit_reads.assign(n, -1);
   for (int32_t i = 0; i < n; ++i) {
+    if (IsExit(graph.op(i))) loops.exit_reads[i] = LastValueOf(graph, i);
     loops.runs[i] = frames[runs_in[i]].runs;
     loops.trips[i] = frames[runs_in[i]].trips;
   }

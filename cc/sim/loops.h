@@ -16,6 +16,10 @@ struct Loops {
   std::vector<int32_t> runs;
   // By op: how many iterations the innermost loop around it has.
   std::vector<int32_t> trips;
+  // By op: of an Exit, the NextIteration whose last value it hands out; -1.
+  // (The Switch between them runs once more than the body does; that last run
+  // is not counted.)
+  std::vector<int32_t> exit_reads;
   int32_t unrolled = 0;  // loops whose number of iterations is known
   int32_t run_once = 0;  // and those that count as if they ran once
 };

@@ -154,8 +154,26 @@ TEST(Loops, LoopsWithinLoopsMultiply) {
   step.Micros({{"outer/body", 10}, {"inner/body", 1}, {"last", 100}});
   const Simulation result = step.Run();
   EXPECT_DOUBLE_EQ(result.micros, 3 * 10 + 12 * 1 + 3 * 100);
-  // The last run of `last` waits for the last iterations of both.
-  EXPECT_EQ(result.tasks.back().run, 2);
+  // Side by side: each run of the inner loop starts when the outer body has.
+  TestStep cores(b, Cpu(8));
+  cores.options.share_memory_bandwidth = false;
+  cores.Micros({{"outer/body", 10}, {"inner/body", 1}, {"last", 40}});
+  EXPECT_DOUBLE_EQ(cores.Run().micros, 3 * 10 + 4 * 1 + 40);
+}
+
+TEST(Loops, ALoopHandsItsValuesOnAndKeepsItsConstantsOnce) {
+  GraphBuilder b = OneLoop({});
+  b.Node("loop/table", "Const", {"^loop/i"},
+         {{"dtype", TypeAttrValue(kFloat)},
+          {"value", FloatTensorAttr({1000}, {1})}});
+  TestStep step(b, Gpus(1));
+  const Simulation result =
+      step.Micros({{"loop/body", 10}, {"after", 1}}).Run();
+  // The argument, the table and three numbers; then the value, rewritten in
+  // place, and counters.
+  EXPECT_EQ(result.devices[0].resident_bytes, 1000 + 4000 + 3 * 4);
+  EXPECT_GE(result.devices[0].peak_bytes, 5012 + 1000);
+  EXPECT_LT(result.devices[0].peak_bytes, 5012 + 1000 + 100);
 }
 
 TEST(Loops, GroupsMayNotBeInALoopThatIsUnrolled) {

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kResource = 20;  // tensorflow::DT_RESOURCE
 
-// The largest tensor that an op reads or returns, resources aside.
+// The largest tensor that an op reads or returns; resources have no bytes.
 int64_t LargestValue(const OpGraph& graph, int32_t op) {
   int64_t largest = 0;
   for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
@@ -15,7 +15,6 @@ int64_t LargestValue(const OpGraph& graph, int32_t op) {
   }
   for (const InputEdge& e : graph.inputs(op)) {
     if (e.port == kControlPort) break;
-    if (graph.handle(e.src) >= 0) continue;
     largest = std::max(largest, graph.bytes(e.src, e.port));
   }
   return largest;

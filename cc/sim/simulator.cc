@@ -1,10 +1,9 @@
 #include "cc/sim/simulator.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
-#include <thread>
 
+#include "cc/base/parallel.h"
 #include "cc/cost/op_cost.h"
 #include "cc/sim/op_memory.h"
 #include "cc/sim/step_facts.h"
@@ -108,20 +107,8 @@ std::vector<StatusOr<Simulation>> Simulator::RunAll(
     const std::vector<StepInput>& inputs, int32_t threads) const {
   std::vector<StatusOr<Simulation>> results(
       inputs.size(), StatusOr<Simulation>(Internal("simulate: not run")));
-  if (threads <= 0) {
-    threads = static_cast<int32_t>(std::thread::hardware_concurrency());
-  }
-  threads = std::min(std::max(threads, 1), static_cast<int32_t>(inputs.size()));
-  std::atomic<size_t> next{0};
-  const auto work = [&] {
-    for (size_t k = next++; k < inputs.size(); k = next++) {
-      results[k] = Run(inputs[k]);
-    }
-  };
-  std::vector<std::thread> others;
-  for (int32_t t = 1; t < threads; ++t) others.emplace_back(work);
-  work();
-  for (std::thread& other : others) other.join();
+  ParallelFor(inputs.size(), threads,
+              [&](size_t k) { results[k] = Run(inputs[k]); });
   return results;
 }
 

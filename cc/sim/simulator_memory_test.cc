@@ -3,6 +3,7 @@
 
 #include <random>
 #include <string>
+#include <vector>
 
 #include "cc/sim/liveness.h"
 #include "cc/sim/simulator_test_util.h"
@@ -101,6 +102,52 @@ TEST(SimulatorMemory, ATensorIsHeldUntilItIsSentAndACopyUntilItIsRead) {
   EXPECT_EQ(result.devices[1].peak_bytes, 8 + kTensor + 4);
 }
 
+// a, b and c one after the other, each summed up on the other device: there is
+// never more than one of them on either.
+TEST(SimulatorMemory, WhatIsSentAndWhatIsReadIsGone) {
+  GraphBuilder builder = MatMuls();
+  builder.IntConst("axes", {2}, {0, 1});
+  std::vector<std::string> sums;
+  std::string last;
+  for (const std::string name : {"a", "b", "c"}) {
+    std::vector<std::string> inputs = {"x", "x"};
+    if (!last.empty()) inputs.push_back("^" + last);
+    last = name + "_sum";
+    builder.Node(name, "MatMul", inputs, FloatOp())
+        .Node(last, "Sum", {name, "axes"}, FloatOp());
+    sums.push_back(last);
+  }
+  TestStep step(builder, Gpus(2));
+  step.Micros({{"a", 10}, {"b", 10}, {"c", 10}});
+  for (const std::string& sum : sums) step.Micros({{sum, 1}});
+  sums.push_back("axes");
+  const Simulation result = step.On(1, sums).Run();
+  EXPECT_EQ(result.devices[0].peak_bytes, kTensor + kTensor);
+  EXPECT_EQ(result.devices[1].peak_bytes, 8 + kTensor + 4);
+}
+
+TEST(SimulatorMemory, APreservedTensorLivesToTheEnd) {
+  const std::string bytes = MatMuls()
+                                .Node("a", "MatMul", {"x", "x"}, FloatOp())
+                                .Node("b", "MatMul", {"a", "a"}, FloatOp())
+                                .Node("c", "MatMul", {"b", "b"}, FloatOp())
+                                .Build();
+  const Machine machine = Gpus(1);
+  const auto peak = [&](const ParseOptions& options) {
+    const OpGraph graph = *OpGraph::Parse(bytes, options);
+    StepInput input;
+    input.micros.assign(graph.num_ops(), 1.0f);
+    return Simulator::Create(graph, machine, {})
+        ->Run(input)
+        ->devices[0]
+        .peak_bytes;
+  };
+  ParseOptions preserve;
+  preserve.preserve = {"a"};
+  EXPECT_EQ(peak({}), kTensor + 2 * kTensor);
+  EXPECT_EQ(peak(preserve), kTensor + 3 * kTensor);
+}
+
 TEST(SimulatorMemory, FetchedTensorsLiveToTheEnd) {
   const auto peak = [](bool fetched) {
     GraphBuilder builder = MatMuls()
@@ -148,6 +195,31 @@ TEST(SimulatorMemory, AGroupHandsOnOnlyWhatIsReadOutside) {
   step.Group(1, {"b", "c"});  // c is written into b, which nobody else sees
   EXPECT_EQ(step.Run().devices[0].peak_bytes, kTensor + 3 * kTensor);
   EXPECT_DOUBLE_EQ(step.Run().devices[0].peak_at_micros, 4);
+}
+
+TEST(SimulatorMemory, AGroupWritesIntoNothingThatItWasGiven) {
+  const GraphBuilder builder = MatMuls()
+                                   .Node("a", "MatMul", {"x", "x"}, FloatOp())
+                                   .Node("b", "Relu", {"a"}, FloatOp())
+                                   .Node("c", "Relu", {"b"}, FloatOp())
+                                   .Retval("out", "c");
+  TestStep step(builder, Gpus(1));
+  step.Micros({{"a", 1}, {"b", 1}, {"c", 1}});
+  EXPECT_EQ(step.Run().devices[0].peak_bytes, kTensor + kTensor);
+  step.Group(1, {"b", "c"});
+  EXPECT_EQ(step.Run().devices[0].peak_bytes, kTensor + 2 * kTensor);
+}
+
+TEST(SimulatorMemory, WhatAGroupMadeGoesWithItsLastReader) {
+  const GraphBuilder builder = MatMuls()
+                                   .Node("a", "MatMul", {"x", "x"}, FloatOp())
+                                   .Node("b", "Relu", {"a"}, FloatOp())
+                                   .Node("c", "MatMul", {"b", "b"}, FloatOp())
+                                   .Node("d", "MatMul", {"c", "c"}, FloatOp())
+                                   .Retval("out", "d");
+  TestStep step(builder, Gpus(1));
+  step.Micros({{"a", 1}, {"b", 1}, {"c", 1}, {"d", 1}}).Group(1, {"a", "b"});
+  EXPECT_EQ(step.Run().devices[0].peak_bytes, kTensor + 2 * kTensor);
 }
 
 TEST(SimulatorMemory, CountsOutputsOfUnknownSize) {

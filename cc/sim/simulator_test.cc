@@ -123,6 +123,8 @@ TEST(Simulator, AMissingLinkIsAsTheSlowestOne) {
   step.Micros({{"a", 10}, {"b", 20}}).On(1, {"b"});
   step.machine().links = {{1, 0, 4.0, 1.0}, {2, 0, 0.5, 7.0}};
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (7 + 20) + 20);
+  step.machine().links[0] = {1, 0, 0.5, 17.0};
+  EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (17 + 20) + 20);
   step.machine().links.clear();  // as Link's defaults
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (50 + 10) + 20);
 }
@@ -168,6 +170,34 @@ TEST(Simulator, OpsShareTheMemoryBandwidth) {
   EXPECT_DOUBLE_EQ(step.EndOf(result, "b"), 8);
   step.options.share_memory_bandwidth = false;
   EXPECT_DOUBLE_EQ(step.EndOf(step.Run(), "a"), 2);
+}
+
+TEST(Simulator, AGroupMovesOnlyWhatCrossesItsBoundary) {
+  const GraphBuilder builder =
+      Siblings().Node("more", kTanh, {"a"}, FloatOp()).Retval("out", "more");
+  TestStep step(builder, Cpu(4));
+  step.Micros({{"a", 2}, {"more", 2}, {"b", 2}}).Group(0, {"a", "more"});
+  const Simulation result = step.Run();
+  // In 4 microseconds the group moves 2000 bytes, half of the bandwidth.
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "a"), 4);
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "b"), 4);
+}
+
+TEST(Simulator, WhatAnUrgentOpReadsTravelsFirst) {
+  const GraphBuilder builder = Siblings()
+                                   .Node("for_a", kTanh, {"a"}, FloatOp())
+                                   .Node("for_b", kTanh, {"b"}, FloatOp());
+  TestStep step(builder, Gpus(3));
+  // In a group, a and b are there at the same time.
+  step.Micros({{"a", 10}, {"b", 10}, {"for_a", 1}, {"for_b", 1}});
+  step.Group(0, {"a", "b"}).On(1, {"for_a", "for_b"});
+  step.Priority("for_a", 1);
+  Simulation result = step.Run();
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "for_a"), 20 + 6 + 1);
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "for_b"), 20 + 12 + 1);
+  result = step.Priority("for_b", 2).Run();
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "for_b"), 20 + 6 + 1);
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "for_a"), 20 + 12 + 1);
 }
 
 TEST(Simulator, ThePriorityDecidesWhichReadyOpRuns) {

@@ -36,7 +36,9 @@ class Builder {
     return facts_.loops.runs.empty() ? 1 : facts_.loops.runs[op];
   }
   int32_t node(int32_t op, int32_t run) const {
-    return facts_.loops.runs.empty() ? op : first_run_[op] + run;
+    if (facts_.loops.runs.empty()) return op;
+    // A graph may jump between frames as TensorFlow would not let it.
+    return first_run_[op] + std::clamp(run, 0, runs(op) - 1);
   }
   int32_t group(int32_t op) const {
     return input_.group.empty() ? -1 : input_.group[op];
@@ -151,6 +153,9 @@ class Builder {
       if (run % trips != 0) AddEdge(node(e.src, run - 1), e.port);
       return;
     }
+    if (facts_.loops.exit_reads[op] >= 0 && e.port != kControlPort) {
+      return AddEdge(LastRun(facts_.loops.exit_reads[op], op, run), 0);
+    }
     if (mine == theirs) return AddEdge(node(e.src, run), e.port);
     if (mine > theirs) {  // from outside: a loop's variable reads it once
       const bool is_merge = graph_.has(op, kControlFlow) &&
@@ -159,8 +164,13 @@ class Builder {
       return AddEdge(node(e.src, run / (mine / theirs)), e.port);
     }
     // Out of a loop: the last iteration.
-    const int32_t ratio = theirs / mine;
-    AddEdge(node(e.src, run * ratio + ratio - 1), e.port);
+    AddEdge(LastRun(e.src, op, run), e.port);
+  }
+
+  // Of an op in a loop, for this run of one outside.
+  int32_t LastRun(int32_t src, int32_t op, int32_t run) const {
+    const int32_t ratio = runs(src) / runs(op);
+    return node(src, run * ratio + ratio - 1);
   }
 
   void AddReaders() {
