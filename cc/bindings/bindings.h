@@ -49,6 +49,7 @@ pybind11::dict ExplanationToDict(const PlanExplanation& why);
 void BindGraph(pybind11::module_& m);
 void BindMachine(pybind11::module_& m);
 void BindPlan(pybind11::module_& m);
+void BindSim(pybind11::module_& m);
 void BindPolicy(pybind11::module_& m);
 void BindPlugin(pybind11::module_& m);
 

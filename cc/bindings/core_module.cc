@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, m) {
   grappler_go::BindGraph(m);
   grappler_go::BindMachine(m);
   grappler_go::BindPlan(m);
+  grappler_go::BindSim(m);
   grappler_go::BindPolicy(m);
   grappler_go::BindPlugin(m);
 }

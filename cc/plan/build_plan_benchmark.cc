@@ -10,7 +10,7 @@
 
 #include "cc/plan/build_plan.h"
 #include "cc/plan/contraction.h"
-#include "cc/plan/random_graph.h"
+#include "cc/testing/random_graph.h"
 
 namespace grappler_go {
 namespace {

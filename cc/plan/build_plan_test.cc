@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cc/graph/wire.h"
-#include "cc/plan/random_graph.h"
+#include "cc/testing/random_graph.h"
 #include "cc/testing/graph_builder.h"
 
 namespace grappler_go {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "cc/plan/contraction.h"
-#include "cc/plan/random_graph.h"
+#include "cc/testing/random_graph.h"
 
 namespace grappler_go {
 namespace {

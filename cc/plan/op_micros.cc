@@ -37,7 +37,8 @@ int64_t StoredBytes(const OpGraph& graph, int32_t op) {
 }  // namespace
 
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
-                          const Logits& logits) {
+                          const Logits& logits,
+                          const std::vector<int32_t>& device_of) {
   OpMicros micros;
   if (!logits.op_micros.empty()) {
     micros.alone = logits.op_micros;
@@ -51,17 +52,19 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     }
     return micros;
   }
-  Device device;
+  Device first_cpu;
   for (const Device& d : machine.devices) {
     if (d.type == "CPU") {
-      device = d;
+      first_cpu = d;
       break;
     }
   }
-  micros.per_boundary_byte = 1e-3 / std::max(device.gbytes_per_s, 1e-3);
+  micros.per_boundary_byte = 1e-3 / std::max(first_cpu.gbytes_per_s, 1e-3);
   micros.alone.resize(graph.num_ops());
   micros.compiled.resize(graph.num_ops());
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const Device& device =
+        device_of.empty() ? first_cpu : machine.devices[device_of[i]];
     OpCost cost = CostOf(graph, i);
     const OpClass op_class = graph.def(i).op_class;
     const double alone = RooflineMicros(cost, op_class, device);

@@ -19,8 +19,11 @@ struct OpMicros {
   double per_boundary_byte = 0;
 };
 
+// `device`: by op, the one of the machine's devices that its roofline is of;
+// empty: the first CPU.
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
-                          const Logits& logits);
+                          const Logits& logits,
+                          const std::vector<int32_t>& device = {});
 
 }  // namespace grappler_go
 

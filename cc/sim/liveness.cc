@@ -3,33 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cc/sim/op_memory.h"
+
 namespace grappler_go {
 namespace {
-
-// Outputs that exist before the step: nothing is allocated for them. A read of
-// a variable hands out the variable's own buffer.
-bool IsAlwaysThere(const OpGraph& graph, int32_t op) {
-  return graph.has(op, kSource | kConstant) ||
-         (graph.def(op).op_class == OpClass::kVariable &&
-          !graph.has(op, kWritesVariable));
-}
-
-// Does the op hand on its first input's buffer?
-bool IsView(const OpGraph& graph, int32_t op) {
-  if (graph.def(op).op_class != OpClass::kShape || graph.num_outputs(op) != 1 ||
-      graph.inputs(op).empty()) {
-    return false;
-  }
-  const InputEdge& in = graph.inputs(op)[0];
-  return in.port != kControlPort &&
-         graph.bytes(op, 0) == graph.bytes(in.src, in.port) &&
-         graph.dtype(op, 0) == graph.dtype(in.src, in.port);
-}
-
-bool MayWriteInPlace(OpClass op_class) {
-  return op_class == OpClass::kElementwise ||
-         op_class == OpClass::kTranscendental;
-}
 
 // One step on a clock with two ticks an op: clones are made at the even tick
 // before the op at whose place they are needed, the op itself runs at the odd

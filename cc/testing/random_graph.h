@@ -1,6 +1,6 @@
-// Random graphs for tests and benchmarks of plan building. Test-only.
-#ifndef GRAPPLER_GO_PLAN_RANDOM_GRAPH_H_
-#define GRAPPLER_GO_PLAN_RANDOM_GRAPH_H_
+// Random graphs for tests and benchmarks.
+#ifndef GRAPPLER_GO_TESTING_RANDOM_GRAPH_H_
+#define GRAPPLER_GO_TESTING_RANDOM_GRAPH_H_
 
 #include <random>
 #include <string>
@@ -80,4 +80,4 @@ inline std::string RandomGraphDef(const RandomGraphOptions& options,
 
 }  // namespace grappler_go
 
-#endif  // GRAPPLER_GO_PLAN_RANDOM_GRAPH_H_
+#endif  // GRAPPLER_GO_TESTING_RANDOM_GRAPH_H_

@@ -1,0 +1,31 @@
+// What an op does to memory: the rules that Liveness and the simulator share.
+#ifndef GRAPPLER_GO_SIM_OP_MEMORY_H_
+#define GRAPPLER_GO_SIM_OP_MEMORY_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/graph/op_graph.h"
+
+namespace grappler_go {
+
+// Outputs that exist before the step: nothing is allocated for them. A read of
+// a variable hands out the variable's own buffer.
+bool IsAlwaysThere(const OpGraph& graph, int32_t op);
+
+// Does the op hand on its first input's buffer?
+bool IsView(const OpGraph& graph, int32_t op);
+
+// May the kernel write its only output into an input of the same size that
+// nobody else reads, as TensorFlow's executor lets it?
+bool MayWriteInPlace(OpClass op_class);
+
+// Bytes that are there before the step and after it, by the op they belong to:
+// of a constant or argument its outputs; of the op that makes a variable's
+// handle the variable, as large as the largest value that is read from it or
+// assigned to it in this graph. 0 for all other ops.
+std::vector<int64_t> ResidentBytes(const OpGraph& graph);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_SIM_OP_MEMORY_H_
