@@ -3,8 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "cc/graph/wire.h"
-#include "cc/testing/random_graph.h"
 #include "cc/testing/graph_builder.h"
+#include "cc/testing/random_graph.h"
 
 namespace grappler_go {
 namespace {
