@@ -18,6 +18,7 @@ Graphs:       capture, load_captured, CapturedGraph, OpGraph, decide, Decided
 Policies:     Policy, PythonPolicy, op_vocabulary, op_feature_names,
               device_feature_names
 Devices:      Machine, local_machine, load_machine
+Simulation:   simulate, simulate_plans, Simulation
 Whole programs and models: run_script, optimize_saved_model
 
 The environment variable GRAPPLER_GO=0 wins over everything here: enable() then
@@ -53,6 +54,9 @@ _EXPORTS = {
     "Decided": "offline",
     "local_machine": "devices",
     "load_machine": "devices",
+    "simulate": "simulation",
+    "simulate_plans": "simulation",
+    "Simulation": "simulation",
     "run_script": "script",
     "optimize_saved_model": "saved_model",
 }
@@ -76,6 +80,7 @@ __all__ = [
     "Policy",
     "PythonPolicy",
     "Report",
+    "Simulation",
     "__version__",
     "capture",
     "clear_reports",
@@ -100,6 +105,8 @@ __all__ = [
     "run_script",
     "save_plan",
     "scope",
+    "simulate",
+    "simulate_plans",
 ]
 
 if TYPE_CHECKING:
@@ -128,6 +135,7 @@ if TYPE_CHECKING:
     from grappler_go.report import Report, clear_reports, last_report, reports
     from grappler_go.saved_model import optimize_saved_model
     from grappler_go.script import run_script
+    from grappler_go.simulation import Simulation, simulate, simulate_plans
 
 
 def __getattr__(name: str) -> Any:

@@ -119,6 +119,16 @@ def build_plan(
     logits: Mapping[str, npt.ArrayLike],
     options: Mapping[str, Any] = ...,
 ) -> tuple[Plan, dict[str, Any]]: ...
+def simulate(
+    graph: OpGraph,
+    machine: Machine,
+    plans: list[Plan],
+    logits: Mapping[str, npt.ArrayLike] = ...,
+    options: Mapping[str, Any] = ...,
+    plan_options: Mapping[str, Any] = ...,
+    threads: int = ...,
+    timeline: bool = ...,
+) -> list[dict[str, Any]]: ...
 def apply_plan(plan: Plan, graph: OpGraph) -> bytes: ...
 def verify_rewrite(graph: OpGraph, graphdef: bytes, devices: Sequence[str] = ...) -> None: ...
 def optimize(

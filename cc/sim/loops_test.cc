@@ -176,6 +176,20 @@ TEST(Loops, ALoopHandsItsValuesOnAndKeepsItsConstantsOnce) {
   EXPECT_LT(result.devices[0].peak_bytes, 5012 + 1000 + 100);
 }
 
+TEST(Loops, AnIterationHoldsWhatTheOneBeforeItMade) {
+  GraphBuilder b = OneLoop({});
+  b.IntConst("axes", {1}, {0})
+      .Node("loop/enter_axes", "Enter", {"axes"}, Frame("loop"))
+      .Node("loop/late", "Sum",
+            {"loop/switch:1", "loop/enter_axes", "^loop/body"}, FloatOp());
+  TestStep step(b, Gpus(1));
+  const Simulation result =
+      step.Micros({{"loop/body", 10}, {"loop/late", 10}}).Run();
+  const DeviceUse& use = result.devices[0];
+  EXPECT_GE(use.peak_bytes - use.resident_bytes, 2000);
+  EXPECT_LT(use.peak_bytes - use.resident_bytes, 2100);
+}
+
 TEST(Loops, GroupsMayNotBeInALoopThatIsUnrolled) {
   TestStep step(OneLoop({}), Gpus(1));
   step.Group(1, {"loop/body"});

@@ -125,6 +125,8 @@ TEST(Simulator, AMissingLinkIsAsTheSlowestOne) {
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (7 + 20) + 20);
   step.machine().links[0] = {1, 0, 0.5, 17.0};
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (17 + 20) + 20);
+  step.machine().links = {{1, 0, 0.5, 7.0}, {2, 0, 0.5, 17.0}};
+  EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (17 + 20) + 20);
   step.machine().links.clear();  // as Link's defaults
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (50 + 10) + 20);
 }

@@ -27,6 +27,7 @@ COMMANDS = {
     "optimize": "optimize",
     "explain": "explain",
     "plan": "plan",
+    "simulate": "simulate",
     "doctor": "doctor",
     "library": "library",
 }
