@@ -78,6 +78,7 @@ def _overhead(stored: dict[str, Any]) -> str:
         ("graph, MB", "graph_mb"),
         ("result, MB", "result_mb"),
         ("extra memory, MB", "extra_mb"),
+        ("extra memory with the shipped policy's, MB", "policy_mb"),
     ):
         rows.append(
             [title, *(f"{g[key]:,.3g}" if g[key] < 1e3 else f"{g[key]:,.0f}" for g in graphs)]

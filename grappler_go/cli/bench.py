@@ -74,7 +74,7 @@ def run(args: list[str]) -> int:
         return _list()
     if args == ["overhead"]:
         sizes = [int(size) for size in FLAGS.nodes]
-        return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS.json)
+        return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS)
     if args[:1] == ["outputs"]:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if not args:

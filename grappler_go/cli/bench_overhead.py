@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import flags
+
 from grappler_go.bench import overhead
 from grappler_go.cli import bench_table, common
 
 
-def run(sizes: Sequence[int], settings: Mapping[str, Any], as_json: bool) -> int:
-    """Measures graphs of about those many nodes and prints a column for each."""
+def run(sizes: Sequence[int], settings: Mapping[str, Any], values: flags.FlagValues) -> int:
+    """Measures graphs of about those many nodes and prints a column for each.
+    values: --json and --save."""
     measured = []
     with bench_table.progress_bar(len(sizes) + 1, "overhead") as bar:
         task = bar.task_ids[0]
@@ -16,13 +19,11 @@ def run(sizes: Sequence[int], settings: Mapping[str, Any], as_json: bool) -> int
             bar.update(task, advance=1, description=f"overhead: about {size:,} nodes")
             measured.append(overhead.measure(size, settings))
         small_us = overhead.small_graph_micros(settings)
-    if as_json:
-        common.print_json(
-            {"graphs": [m.to_dict() for m in measured], "small_graph_micros": small_us}
-        )
-        return 0
-    _show(measured)
-    common.OUT.print(f"a graph too small to matter: {small_us:.1f} microseconds")
+    told = {"graphs": [m.to_dict() for m in measured], "small_graph_micros": small_us}
+    bench_table.hand_out_values(told, values)
+    if not values.json:
+        _show(measured)
+        common.OUT.print(f"a graph too small to matter: {small_us:.1f} microseconds")
     return 0
 
 

@@ -75,21 +75,14 @@ def hand_out(
     Raises:
       UsageError: a chart without matplotlib, or of a kind that it cannot draw.
     """
-    where = environment.describe()
     told = {
-        "environment": where,
         "programs": {
             program: {mode: result.to_dict() for mode, result in results.items()}
             for program, results in programs.items()
         },
         **more,
     }
-    if values.json:
-        common.print_json(told)
-    if values.save:
-        file = pathlib.Path(values.save)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(common.to_json_value(told), indent=1) + "\n", encoding="utf-8")
+    where = hand_out_values(told, values)
     if values.chart:
         note = "{cores} cores of {cpu}; TensorFlow {tensorflow}; {date}".format(**where)
         try:
@@ -100,6 +93,20 @@ def hand_out(
             ) from None
         except ValueError as error:
             raise common.UsageError(f"--chart={values.chart}: {error}") from None
+
+
+def hand_out_values(told: Mapping[str, Any], values: flags.FlagValues) -> dict[str, Any]:
+    """Prints and stores results as JSON, with where they come from, which is
+    returned."""
+    where = environment.describe()
+    told = {"environment": where, **told}
+    if values.json:
+        common.print_json(told)
+    if values.save:
+        file = pathlib.Path(values.save)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(common.to_json_value(told), indent=1) + "\n", encoding="utf-8")
+    return where
 
 
 @contextmanager
