@@ -52,7 +52,7 @@ test: test-cc test-py coverage  ## set up, then every test, with coverage of C++
 
 # -O1 with line counters, in objects of their own.
 TEST_BUILD = BUILD=build/test COVERAGE=--coverage
-test-cc: $(STAMPS)/dev  ## the C++ tests under AddressSanitizer and UBSan
+test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
 	find build/test -name '*.gcda' -delete 2>/dev/null || true
 	$(NATIVE) $(TEST_BUILD) test
 
