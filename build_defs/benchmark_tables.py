@@ -61,11 +61,15 @@ def _cell(mode: str, result: dict[str, Any] | None) -> str:
     if result["error"]:
         return "failed"
     if mode == "default":
-        return f"{result['median_ms']:.3g}"
+        return _figure(result["median_ms"])
     return (
-        f"{result['median_ms']:.3g} (**{result['speedup']:.2f}x**, "
+        f"{_figure(result['median_ms'])} (**{result['speedup']:.2f}x**, "
         f"{result['speedup_low']:.2f}-{result['speedup_high']:.2f})"
     )
+
+
+def _figure(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _overhead(stored: dict[str, Any]) -> str:
