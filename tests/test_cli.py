@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from grappler_go.bench import harness
 from grappler_go.bench.harness import Result
 from grappler_go.cli import bench_table, common, demo
 from grappler_go.cli.main import COMMANDS, command_module, main
@@ -349,6 +350,26 @@ def _results(**of_ours):
     for key, value in of_ours.items():
         setattr(ours, key, value)
     return {"default": Result("default", median_ms=10.0, speedup=1.0), "ours": ours}
+
+
+@pytest.mark.parametrize(("second", "status"), [(1.0, 0), (0.9, 1)])
+def test_demo_times_again_what_looks_slower_before_it_counts(monkeypatch, capsys, second, status):
+    asked = []
+
+    def measure(program, options):
+        again = program in [name for name, _, _ in asked]
+        asked.append((program, options["rounds"], tuple(options["modes"])))
+        slow = program == demo.PROGRAMS[0]
+        return _results(speedup=(second if again else 0.9) if slow else 1.3)
+
+    monkeypatch.setattr(demo.bench, "measure", measure)
+    assert main(["demo", "--rounds=5", "--json"]) == status
+    assert asked[:2] == [
+        (demo.PROGRAMS[0], 5, harness.MODES),
+        (demo.PROGRAMS[0], 10, ("default", "ours")),
+    ]
+    assert [name for name, _, _ in asked[2:]] == list(demo.PROGRAMS[1:])
+    assert bool(json.loads(capsys.readouterr().out)["problems"]) is bool(status)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,26 @@ def test_a_difference_counts_beyond_rounding_or_what_the_last_digit_does(values,
     assert outputs.Comparison("p", **values).equal is equal
 
 
+@pytest.mark.parametrize(
+    ("moved_by", "equal", "runs"), [((1e-6, 1e-4), True, 2), ((1e-6,), False, 4)]
+)
+def test_other_nudges_are_tried_before_a_difference_counts(monkeypatch, moved_by, equal, runs):
+    nudges = []
+
+    def run(name, mode, log, request, timeout_s):
+        way = request["options"].get("nudge", 0)
+        moved = {"default": 0.0, "ours": 5e-4}.get(name)
+        if moved is None:
+            nudges.append(way)
+            moved = moved_by[min(way, len(moved_by)) - 1]
+        np.savez(request["outputs"], **{"0.0": np.array([1.0 + moved])})
+        return []
+
+    monkeypatch.setattr(outputs, "_run", run)
+    assert outputs.compare("p", {}).equal is equal
+    assert nudges == list(range(1, 1 + runs))
+
+
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     ran = []
 

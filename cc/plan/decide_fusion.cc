@@ -57,17 +57,20 @@ Trial TryCandidates(const OpGraph& graph, const Logits& logits,
   apart.groups = GroupByLevel(graph, apart.candidates);
   MergeByPriority(graph, apart.candidates, logits.fusion, &apart.groups);
   TrimRims(graph, micros, &apart.groups, &apart.candidates.reason);
-  Trial joined = apart;
-  MergeSiblings(graph, joined.candidates, micros, options, &joined.groups);
-  const bool differ = joined.groups.count < apart.groups.count;
-  const FusionGroups before = apart.groups;
-  Finish(graph, micros, options, cores, &apart);
-  apart.parts = apart.groups.count;
-  if (!differ) return apart;
+  FusionGroups siblings = apart.groups;
+  MergeSiblings(graph, apart.candidates, micros, options, &siblings);
+  if (siblings.count == apart.groups.count) {
+    Finish(graph, micros, options, cores, &apart);
+    apart.parts = apart.groups.count;
+    return apart;
+  }
   // Joined, siblings no longer run side by side: that may cost more than
   // starting each.
+  Trial joined{apart.candidates, std::move(siblings)};
   Finish(graph, micros, options, cores, &joined);
-  joined.parts = CountKept(before, joined.groups);
+  joined.parts = CountKept(apart.groups, joined.groups);
+  Finish(graph, micros, options, cores, &apart);
+  apart.parts = apart.groups.count;
   return joined.micros <= apart.micros ? joined : apart;
 }
 

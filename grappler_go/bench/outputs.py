@@ -1,9 +1,8 @@
-"""Do outputs stay the same? A program with the pass on and off, in two processes.
+"""Do outputs stay the same? A program's first step with the pass on and off.
 
-For a training step the gradients are compared too, and the step's weights are in
-its second loss. "On" means a policy that wants every op compiled
-(bench.everything), so that far more is rewritten than a policy that looks at
-costs would.
+Each run has a process of its own. For a training step the gradients are compared
+too. "On" means a policy that wants every op compiled (bench.everything), so that
+far more is rewritten than a policy that looks at costs would.
 
 Some networks, freshly made, turn a change in the last digit into a large one
 (batch normalisation over few values). So the program is run once more as it was,
@@ -104,8 +103,8 @@ def compare(
             return _run(name, mode, file + ".log", asked, timeout_s)
 
         def differences(name: str) -> tuple[float, float]:
-            files = (os.path.join(folder, f"{run}.npz") for run in ("default", name))
-            expected, got = files
+            expected = os.path.join(folder, "default.npz")
+            got = os.path.join(folder, f"{name}.npz")
             return largest_difference(expected, got, _is_gradient), _distance(expected, got)
 
         try:

@@ -85,14 +85,8 @@ def hand_out(
     where = hand_out_values(told, values)
     if values.chart:
         note = "{cores} cores of {cpu}; TensorFlow {tensorflow}; {date}".format(**where)
-        try:
+        with common.drawing(values.chart):
             chart.draw(programs, values.chart, note)
-        except ImportError:
-            raise common.UsageError(
-                "--chart needs matplotlib: pip install matplotlib, or leave the flag out"
-            ) from None
-        except ValueError as error:
-            raise common.UsageError(f"--chart={values.chart}: {error}") from None
 
 
 def hand_out_values(told: Mapping[str, Any], values: flags.FlagValues) -> dict[str, Any]:

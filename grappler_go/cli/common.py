@@ -193,6 +193,23 @@ def to_json_value(value: Any) -> Any:
     return value
 
 
+@contextlib.contextmanager
+def drawing(path: str) -> Iterator[None]:
+    """Around what draws a chart into a file that the user named.
+
+    Raises:
+      UsageError: there is no matplotlib, or it draws no file of that kind.
+    """
+    try:
+        yield
+    except ImportError:
+        raise UsageError(
+            "--chart needs matplotlib: pip install matplotlib, or leave the flag out"
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"--chart={path}: {error}") from None
+
+
 def new_table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     """A table with a title on the left; the columns named in `right` hold numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, box=None)

@@ -87,14 +87,8 @@ def _write_files(target: str, result: "Simulation") -> None:
         timeline.to_chrome_trace(FLAGS.trace)
     if FLAGS.chart:
         title = f"{pathlib.Path(target).name}: {result.step_ms:.3g} ms, simulated"
-        try:
+        with common.drawing(FLAGS.chart):
             timeline.draw(FLAGS.chart, title)
-        except ImportError:
-            raise common.UsageError(
-                "--chart needs matplotlib: pip install matplotlib, or leave the flag out"
-            ) from None
-        except ValueError as error:
-            raise common.UsageError(f"--chart={FLAGS.chart}: {error}") from None
 
 
 def _show(title: str, result: "Simulation") -> None:
