@@ -175,11 +175,6 @@ std::string_view OpGraph::attr(int32_t i, std::string_view key) const {
   return OpGraphBuilder::FindAttr(node(i), key);
 }
 
-void OpGraph::ForgetEdges() {
-  Free(&in_ptr_, &in_edges_, &out_ptr_, &out_edges_, &depth_);
-  Free(&variable_, &handle_, &tensor_ptr_, &dtypes_, &shape_of_);
-}
-
 int64_t OpGraph::bytes(int32_t i, int32_t port) const {
   const int dtype = this->dtype(i, port) % 100;
   if (dtype == kResource || dtype == kVariant) return 0;

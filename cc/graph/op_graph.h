@@ -5,8 +5,7 @@
 //     for (const InputEdge& e : graph->inputs(i)) Use(e.src, e.port);
 //   }
 //
-// Immutable, ForgetEdges aside. It holds views into the GraphDef's bytes, which
-// must outlive it. Ops are numbered 0..num_ops()-1 in a canonical topological
+// Immutable. It holds views into the GraphDef's bytes, which must outlive it. Ops are numbered 0..num_ops()-1 in a canonical topological
 // order: by depth (longest path from a source, loop back-edges ignored), then
 // structural hash, then the numbers of the op's producers, then name (numbers
 // in names compared as numbers). The number of an op therefore does not depend
@@ -109,9 +108,6 @@ struct ParseOptions {
   std::vector<std::string_view> fetches;   // names, without output numbers
   std::vector<std::string_view> preserve;  // names that must survive
   bool infer_shapes = true;
-  // Off: ops are numbered by depth, then place in the file, and the fingerprint
-  // is zero.
-  bool canonical_order = true;
   // More nodes than this is kResourceExhausted.
   int64_t max_nodes = 4'000'000;
 };
@@ -201,11 +197,6 @@ class OpGraph {
 
   // The NodeDef's versions and library fields, untouched, for the writer.
   bool has_library() const { return has_library_; }
-
-  // Gives back the memory of edges, depths, tensors and variables, two thirds
-  // of all; what speaks of them may not be called any more. For the last in a
-  // row that looks at nodes only.
-  void ForgetEdges();
 
  private:
   friend class OpGraphBuilder;  // op_graph_builder.h

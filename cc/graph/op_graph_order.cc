@@ -97,10 +97,8 @@ bool OpGraphBuilder::IsBackEdge(uint32_t src, int32_t dst) const {
 Status OpGraphBuilder::Order() {
   GO_RETURN_IF_ERROR(FindDepths());
   SortByDepth();
-  if (options_.canonical_order) {
-    HashNodes();
-    SortLevels();
-  }
+  HashNodes();
+  SortLevels();
   number_.resize(raw_.size());
   for (size_t i = 0; i < raw_.size(); ++i) {
     number_[order_[i]] = static_cast<int32_t>(i);

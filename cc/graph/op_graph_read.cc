@@ -179,7 +179,7 @@ Status OpGraphBuilder::Read() {
     return Status(StatusCode::kResourceExhausted, "more than 4 GiB");
   }
   raw_.reserve(std::min(nodes, graph_.graphdef_.size() / kMinNodeBytes));
-  if (options_.canonical_order) hash_.reserve(raw_.capacity());
+  hash_.reserve(raw_.capacity());
 
   WireReader reader(graph_.graphdef_);
   while (reader.Next(&field)) {
@@ -256,9 +256,7 @@ Status OpGraphBuilder::ReadNode(const WireField& node_field) {
   }
   const TypeInfo& info = types_[node.type];
   if (info.source) text.hash += text.source_shapes;
-  if (options_.canonical_order) {
-    hash_.push_back(HashMix(info.hash, text.hash));
-  }
+  hash_.push_back(HashMix(info.hash, text.hash));
   raw_.push_back(node);
   return OkStatus();
 }
@@ -325,8 +323,6 @@ Status OpGraphBuilder::ReadAttr(std::string_view entry, RawNode* node,
   if (HashFunctions(value, &functions)) {
     node->flags |= kHasSubgraph;
     text->hash += functions;
-  } else if (!options_.canonical_order) {
-    return OkStatus();
   } else if (entry.size() > kMaxHashedBytes) {
     text->hash += HashSampled(entry);
   } else {

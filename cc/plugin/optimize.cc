@@ -293,8 +293,6 @@ bool Optimization::Rewrite() {
   Clock::time_point begin = Clock::now();
   StatusOr<std::string> rewritten = ApplyPlan(plan, graph());
   EndPhase("rewrite", begin);
-  // The verifier compares nodes, and needs room for a second graph.
-  if (IsOurs()) context_->graph->ForgetEdges();
   if (!rewritten.ok()) {
     return LeaveAlone(rewritten.status().code() == StatusCode::kAborted
                           ? "nothing to do"

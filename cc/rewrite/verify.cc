@@ -4,13 +4,15 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 #include "cc/graph/wire.h"
-#include "cc/rewrite/fusion_groups.h"
 #include "cc/rewrite/node_def.h"
-#include "cc/rewrite/rewrite.h"
+#include "cc/rewrite/rewritten_graph.h"
 
 namespace grappler_go {
 namespace {
@@ -24,28 +26,20 @@ constexpr uint32_t kOnlyOnce = kStateful | kRandom | kReadsVariable |
 constexpr uint32_t kNoNewSource = kInLoop | kControlFlow | kConditional;
 constexpr uint32_t kNoNewTarget = kInLoop | kControlFlow;
 
-bool IsMark(std::string_view key) {
-  return key == kPlannedAttr || key == kXlaCompileAttr ||
-         key == kXlaScopeAttr || key == kXlaSeparateAttr;
+// May an op of this type be one of the parts that another is taken apart into?
+bool ComputesOnly(const OpDef& def) {
+  return def.known && !def.stateful && !def.random && !def.reads_variable &&
+         !def.writes_variable && !def.ref_output &&
+         def.op_class != OpClass::kControl &&
+         def.op_class != OpClass::kArgument && def.op_class != OpClass::kCall;
 }
 
-// The next field of a GraphDef that is not a node; empty at the end.
-std::string_view NextOther(WireReader* reader) {
-  WireField field;
-  while (reader->Next(&field)) {
-    if (field.number != 1) {
-      return {field.begin, static_cast<size_t>(field.end - field.begin)};
-    }
-  }
-  return {};
-}
-
-// Equal but for the marks. Sorted lists.
+// Equal but for decisions. Sorted lists.
 bool SameAttrs(const NodeView& a, const NodeView& b) {
   auto x = a.attrs.begin(), y = b.attrs.begin();
   while (true) {
-    while (x != a.attrs.end() && IsMark(x->first)) ++x;
-    while (y != b.attrs.end() && IsMark(y->first)) ++y;
+    while (x != a.attrs.end() && IsDecisionAttr(x->first)) ++x;
+    while (y != b.attrs.end() && IsDecisionAttr(y->first)) ++y;
     if (x == a.attrs.end() || y == b.attrs.end()) {
       return x == a.attrs.end() && y == b.attrs.end();
     }
@@ -71,23 +65,31 @@ std::string DeviceType(std::string_view device) {
 
 class Verifier {
  public:
-  Verifier(const OpGraph& original, const OpGraph& rewritten,
+  Verifier(const OpGraph& original, const RewrittenGraph& now,
            const VerifyOptions& options)
-      : original_(original), rewritten_(rewritten), options_(options) {}
+      : original_(original), now_(now), options_(options) {}
 
   Status Run() {
-    GO_RETURN_IF_ERROR(CheckOtherFields());
-    GO_RETURN_IF_ERROR(MatchOps());
-    for (int32_t i = 0; i < original_.num_ops(); ++i) {
-      GO_RETURN_IF_ERROR(CheckOriginal(i));
+    const int32_t num_added = now_.num_nodes() - original_.num_ops();
+    origin_.assign(num_added, -1);
+    part_of_.assign(num_added, -1);
+    if (num_added > 0 || !now_.changed().empty()) {
+      slot_.assign(now_.num_nodes(), -1);
+    }
+    for (const RewrittenGraph::Changed& changed : now_.changed()) {
+      GO_RETURN_IF_ERROR(CheckChanged(changed));
     }
     // Grows while it is walked: a copy may read further copies.
     for (size_t k = 0; k < copies_.size(); ++k) {
       GO_RETURN_IF_ERROR(CheckCopy(copies_[k]));
     }
-    for (int32_t j = 0; j < rewritten_.num_ops(); ++j) {
-      if (origin_[j] < 0) GO_RETURN_IF_ERROR(CheckAdded(j));
+    for (int32_t j = original_.num_ops(); j < now_.num_nodes(); ++j) {
+      if (OriginOf(j) < 0) {
+        return Refuse(now_.name(j), "a new node that nothing needs");
+      }
     }
+    GO_RETURN_IF_ERROR(CheckNewControlEdges());
+    GO_RETURN_IF_ERROR(CheckCycles());
     GO_RETURN_IF_ERROR(CheckDevices());
     return CheckColocation();
   }
@@ -97,86 +99,65 @@ class Verifier {
     return InvalidArgument(std::string(node) + ": " + rule);
   }
 
-  Status CheckOtherFields() const {
-    WireReader before(original_.graphdef()), after(rewritten_.graphdef());
-    while (true) {
-      const std::string_view a = NextOther(&before), b = NextOther(&after);
-      if (a != b) return Refuse("graph", "versions or library changed");
-      if (a.empty()) return OkStatus();
+  // The original op that a node is, is a copy of, or is a part of; -1: none.
+  int32_t OriginOf(int32_t j) const {
+    if (!now_.is_added(j)) return j;
+    const int32_t k = j - original_.num_ops();
+    return origin_[k] >= 0 ? origin_[k] : part_of_[k];
+  }
+  int32_t& CopyOf(int32_t j) { return origin_[j - original_.num_ops()]; }
+  int32_t& PartOf(int32_t j) { return part_of_[j - original_.num_ops()]; }
+
+  Status CheckChanged(const RewrittenGraph::Changed& changed) {
+    const int32_t i = changed.op;
+    NodeView before, after;
+    if (!ReadNode(original_.node(i), &before) ||
+        !ReadNode(changed.bytes, &after)) {
+      return Refuse(original_.name(i), "the node is malformed");
     }
+    GO_RETURN_IF_ERROR(NoteInputs(i, changed.bytes));
+    if (before.op != after.op) return CheckTakenApart(i, before, after);
+    if (!SameAttrs(before, after)) {
+      return Refuse(before.name, "an attribute changed");
+    }
+    if (original_.has(i, kPreserved) &&
+        before.data_inputs != after.data_inputs) {
+      return Refuse(before.name, "an input of a preserved node changed");
+    }
+    GO_RETURN_IF_ERROR(CheckControlInputs(i, before, after));
+    return CheckDataInputs(before, after);
   }
 
-  // match_: original -> rewritten; origin_: rewritten -> original, -1: added.
-  Status MatchOps() {
-    const int32_t n = original_.num_ops();
-    match_.assign(n, -1);
-    origin_.assign(rewritten_.num_ops(), -1);
-    copy_of_.assign(rewritten_.num_ops(), -1);
-    part_of_.assign(rewritten_.num_ops(), -1);
-    for (int32_t k = 0; k < n; ++k) {
-      const int32_t i = original_.op_at(k);
-      // Nodes usually keep their places.
-      int32_t j = k < rewritten_.num_ops() ? rewritten_.op_at(k) : -1;
-      if (j < 0 || rewritten_.name(j) != original_.name(i)) {
-        j = rewritten_.find(original_.name(i));
+  // Remembers what a changed or new node reads, for CheckCycles. Data inputs
+  // come first, TensorFlow demands it.
+  Status NoteInputs(int32_t j, std::string_view bytes) {
+    slot_[j] = static_cast<int32_t>(first_input_.size());
+    first_input_.push_back(static_cast<int32_t>(inputs_.size()));
+    WireReader reader(bytes);
+    WireField field;
+    bool control = false;
+    while (reader.Next(&field)) {
+      if (field.number != kNodeInput || field.type != WireType::kBytes) {
+        continue;
       }
-      if (j < 0) return Refuse(original_.name(i), "the node is gone");
-      match_[i] = j;
-      origin_[j] = i;
+      if (field.bytes.substr(0, 1) == "^") {
+        control = true;
+      } else if (control) {
+        return Refuse(now_.name(j), "a data input after a control input");
+      }
+      const int32_t src = now_.find(InputNode(field.bytes));
+      if (src < 0) {
+        return Refuse(now_.name(j), "an input that does not exist: " +
+                                        std::string(field.bytes));
+      }
+      inputs_.push_back(src);
     }
     return OkStatus();
   }
 
-  Status CheckOriginal(int32_t i) {
-    const int32_t j = match_[i];
-    const std::string_view before = original_.node(i);
-    const std::string_view after = rewritten_.node(j);
-    if (before == after) return OkStatus();
-    if (after.size() > before.size() &&
-        after.compare(0, before.size(), before) == 0) {
-      // Ops of one group get the same bytes.
-      const std::string_view appended = after.substr(before.size());
-      if (appended == harmless_) return OkStatus();
-      if (OnlyDecisions(appended)) {
-        harmless_ = appended;
-        return OkStatus();
-      }
-    }
-    NodeView old_node, new_node;
-    if (!ReadNode(before, &old_node) || !ReadNode(after, &new_node)) {
-      return Refuse(original_.name(i), "the node is malformed");
-    }
-    if (old_node.op != new_node.op) return CheckTakenApart(i, j);
-    if (!SameAttrs(old_node, new_node)) {
-      return Refuse(old_node.name, "an attribute changed");
-    }
-    GO_RETURN_IF_ERROR(CheckControlInputs(j, old_node, new_node));
-    if (original_.has(i, kPreserved) &&
-        old_node.data_inputs != new_node.data_inputs) {
-      return Refuse(old_node.name, "an input of a preserved node changed");
-    }
-    return CheckDataInputs(old_node, new_node);
-  }
-
-  // Appended bytes that hold a device and marks, and nothing else.
-  static bool OnlyDecisions(std::string_view appended) {
-    WireReader reader(appended);
-    WireField field;
-    NodeView::Attr attr;
-    while (reader.Next(&field)) {
-      if (field.type != WireType::kBytes) return false;
-      if (field.number == kNodeDevice) continue;
-      if (field.number != kNodeAttr || !ReadAttrEntry(field.bytes, &attr) ||
-          !IsMark(attr.first)) {
-        return false;
-      }
-    }
-    return reader.ok();
-  }
-
-  // None was dropped, none is there twice, a new one starts at an op that runs.
+  // None was dropped, none is there twice.
   Status CheckControlInputs(int32_t j, const NodeView& old_node,
-                            const NodeView& new_node) const {
+                            const NodeView& new_node) {
     std::vector<std::string_view> old_inputs = old_node.control_inputs;
     std::vector<std::string_view> new_inputs = new_node.control_inputs;
     std::sort(old_inputs.begin(), old_inputs.end());
@@ -194,10 +175,18 @@ class Verifier {
           std::binary_search(old_inputs.begin(), old_inputs.end(), added[k])) {
         return Refuse(new_node.name, "duplicate control input");
       }
-      const int32_t src = rewritten_.find(InputNode(added[k]));
-      if (src < 0 || rewritten_.has(src, kNoNewSource) ||
-          rewritten_.has(j, kNoNewTarget)) {
-        return Refuse(new_node.name, "a new control edge crosses control flow");
+      new_control_edges_.emplace_back(now_.find(InputNode(added[k])), j);
+    }
+    return OkStatus();
+  }
+
+  // Once it is known what every added node stands for.
+  Status CheckNewControlEdges() const {
+    for (const auto& [src, dst] : new_control_edges_) {
+      if (src < 0 || original_.has(OriginOf(src), kNoNewSource) ||
+          original_.has(OriginOf(dst), kNoNewTarget)) {
+        return Refuse(now_.name(dst),
+                      "a new control edge crosses control flow");
       }
     }
     return OkStatus();
@@ -220,53 +209,52 @@ class Verifier {
   // the same, a copy of the producer (checked later), or one of its parts.
   bool Stands(std::string_view was, std::string_view now) {
     if (was == now) return true;
+    if (InputPort(was) != InputPort(now)) return false;
+    const int32_t j = now_.find(InputNode(now));
+    if (j < 0 || !now_.is_added(j)) return false;
     const int32_t producer = original_.find(InputNode(was));
-    const int32_t j = rewritten_.find(InputNode(now));
-    if (producer < 0 || j < 0 || origin_[j] >= 0 ||
-        InputPort(was) != InputPort(now)) {
-      return false;
-    }
+    if (producer < 0) return false;
+    if (CopyOf(j) >= 0) return CopyOf(j) == producer;
     if (IsCopy(j, producer)) {
-      if (copy_of_[j] < 0) {
-        copy_of_[j] = producer;
-        copies_.push_back(j);
-      }
-      return copy_of_[j] == producer;
+      CopyOf(j) = producer;
+      copies_.push_back(j);
+      return true;
     }
     // Outputs past the first of a batch normalization taken apart.
     return InputPort(was) > 0 &&
            original_.op(producer) == "_FusedBatchNormEx" &&
-           rewritten_.op(j) == "FusedBatchNormV3" && IsNamedPart(j, producer);
+           now_.added(j).op == "FusedBatchNormV3" && IsNamedPart(j, producer);
   }
 
   // Same op, same attributes. Its inputs are looked at in CheckCopy.
   bool IsCopy(int32_t j, int32_t i) const {
-    if (rewritten_.op(j) != original_.op(i)) return false;
+    if (now_.added(j).op != original_.op(i)) return false;
     NodeView old_node, new_node;
     return ReadNode(original_.node(i), &old_node) &&
-           ReadNode(rewritten_.node(j), &new_node) &&
+           ReadNode(now_.added(j).bytes, &new_node) &&
            SameAttrs(old_node, new_node);
   }
 
   bool IsNamedPart(int32_t j, int32_t i) const {
-    const std::string_view name = rewritten_.name(j);
+    const std::string_view name = now_.name(j);
     const std::string_view whole = original_.name(i);
     return name.size() > whole.size() + 1 && name[whole.size()] == '/' &&
            name.compare(0, whole.size(), whole) == 0;
   }
 
   Status CheckCopy(int32_t j) {
-    const int32_t i = copy_of_[j];
+    const int32_t i = CopyOf(j);
     if (original_.has(i, kOnlyOnce)) {
-      return Refuse(rewritten_.name(j), "a copy of " +
-                                            std::string(original_.name(i)) +
-                                            ", which may run only once");
+      return Refuse(now_.name(j), "a copy of " +
+                                      std::string(original_.name(i)) +
+                                      ", which may run only once");
     }
     NodeView old_node, new_node;
     if (!ReadNode(original_.node(i), &old_node) ||
-        !ReadNode(rewritten_.node(j), &new_node)) {
-      return Refuse(rewritten_.name(j), "the node is malformed");
+        !ReadNode(now_.added(j).bytes, &new_node)) {
+      return Refuse(now_.name(j), "the node is malformed");
     }
+    GO_RETURN_IF_ERROR(NoteInputs(j, now_.added(j).bytes));
     GO_RETURN_IF_ERROR(CheckControlInputs(j, old_node, new_node));
     return CheckDataInputs(old_node, new_node);
   }
@@ -274,27 +262,28 @@ class Verifier {
   // An op of another type has the name now: the old one must have been made by
   // the remapper, and what it is made of must read all that it read, and no
   // more.
-  Status CheckTakenApart(int32_t i, int32_t j) {
+  Status CheckTakenApart(int32_t i, const NodeView& whole,
+                         const NodeView& last) {
     const std::string_view name = original_.name(i);
     if (!original_.def(i).remapped || original_.has(i, kPreserved)) {
       return Refuse(name, "the op changed");
     }
-    NodeView whole;
-    if (!ReadNode(original_.node(i), &whole)) {
-      return Refuse(name, "the node is malformed");
-    }
+    new_type_.emplace(i, last.op);
     std::vector<uint8_t> read(whole.data_inputs.size());
     NodeView joined;  // of all parts
     joined.name = name;
-    std::vector<int32_t> parts = {j};
+    std::vector<int32_t> parts = {i};
     for (size_t p = 0; p < parts.size(); ++p) {
-      const int32_t part = parts[p];
-      if (rewritten_.has(part, kOnlyOnce)) {
-        return Refuse(rewritten_.name(part), "not a part that computes only");
+      NodeView node = last;
+      if (p > 0) {
+        const std::string_view bytes = now_.added(parts[p]).bytes;
+        if (!ReadNode(bytes, &node)) {
+          return Refuse(name, "the node is malformed");
+        }
+        GO_RETURN_IF_ERROR(NoteInputs(parts[p], bytes));
       }
-      NodeView node;
-      if (!ReadNode(rewritten_.node(part), &node)) {
-        return Refuse(name, "the node is malformed");
+      if (!ComputesOnly(*FindOpDef(node.op))) {
+        return Refuse(node.name, "not a part that computes only");
       }
       for (std::string_view input : node.control_inputs) {
         if (!Contains(joined.control_inputs, input)) {
@@ -309,28 +298,78 @@ class Verifier {
           outside = true;
         }
         if (outside) continue;
-        const int32_t src = rewritten_.find(InputNode(input));
-        if (src < 0 || origin_[src] >= 0 || !IsNamedPart(src, i) ||
-            (part_of_[src] >= 0 && part_of_[src] != i)) {
-          return Refuse(rewritten_.name(part), "reads another value");
+        const int32_t src = now_.find(InputNode(input));
+        if (src < 0 || !now_.is_added(src) || !IsNamedPart(src, i) ||
+            (PartOf(src) >= 0 && PartOf(src) != i)) {
+          return Refuse(node.name, "reads another value");
         }
-        if (part_of_[src] < 0) parts.push_back(src);
-        part_of_[src] = i;
+        if (PartOf(src) < 0) parts.push_back(src);
+        PartOf(src) = i;
       }
     }
     if (std::find(read.begin(), read.end(), 0) != read.end()) {
       return Refuse(name, "taken apart, an input is read no more");
     }
-    return CheckControlInputs(j, whole, joined);
+    return CheckControlInputs(i, whole, joined);
   }
 
-  Status CheckAdded(int32_t j) const {
-    if (copy_of_[j] < 0 && part_of_[j] < 0) {
-      return Refuse(rewritten_.name(j), "a new node that nothing needs");
+  // Is `src` -> `dst` the way back of a loop?
+  bool IsBackEdge(int32_t src, int32_t dst) const {
+    const std::string_view to = original_.op(OriginOf(dst));
+    if (to != "Merge" && to != "RefMerge") return false;
+    const std::string_view from = original_.op(OriginOf(src));
+    return from == "NextIteration" || from == "RefNextIteration";
+  }
+
+  // Depth first, against the edges, from every node that reads something else
+  // now: a new cycle leads through one of them.
+  Status CheckCycles() const {
+    enum : uint8_t { kNew, kOpen, kDone };
+    std::vector<uint8_t> state(slot_.size(), kNew);
+    struct Visit {
+      int32_t node;
+      int32_t next;  // of its inputs
+    };
+    std::vector<Visit> path;
+    for (int32_t start = 0; start < static_cast<int32_t>(slot_.size());
+         ++start) {
+      if (slot_[start] < 0 || state[start] != kNew) continue;
+      state[start] = kOpen;
+      path.push_back({start, 0});
+      while (!path.empty()) {
+        const int32_t j = path.back().node;
+        const int32_t src = Input(j, path.back().next++);
+        if (src < 0) {
+          state[j] = kDone;
+          path.pop_back();
+        } else if (state[src] == kDone || IsBackEdge(src, j)) {
+          continue;
+        } else if (state[src] == kOpen) {
+          return Refuse(now_.name(j), "part of a new cycle");
+        } else {
+          state[src] = kOpen;
+          path.push_back({src, 0});
+        }
+      }
     }
     return OkStatus();
   }
 
+  // The k-th node that a node reads; -1 past the last.
+  int32_t Input(int32_t j, int32_t k) const {
+    const int32_t slot = slot_[j];
+    if (slot < 0) {
+      const Span<InputEdge> inputs = original_.inputs(j);
+      return k < static_cast<int32_t>(inputs.size()) ? inputs[k].src : -1;
+    }
+    const int32_t at = first_input_[slot] + k;
+    const int32_t end = slot + 1 < static_cast<int32_t>(first_input_.size())
+                            ? first_input_[slot + 1]
+                            : static_cast<int32_t>(inputs_.size());
+    return at < end ? inputs_[at] : -1;
+  }
+
+  // Every node that is elsewhere, of another type, or new.
   Status CheckDevices() const {
     std::unordered_set<std::string_view> devices(options_.devices.begin(),
                                                  options_.devices.end());
@@ -341,87 +380,84 @@ class Verifier {
       if (i == 0 || device != last) devices.insert(device);
       last = device;
     }
-    for (int32_t j = 0; j < rewritten_.num_ops(); ++j) {
-      const int32_t i = origin_[j];
-      const std::string_view device = rewritten_.device(j);
-      const bool moved = i < 0 || original_.device(i) != device;
-      if (moved && devices.count(device) == 0) {
-        return Refuse(rewritten_.name(j),
-                      "device " + std::string(device) + " does not exist");
-      }
-      if (options_.has_kernel == nullptr || device.empty()) continue;
-      if (!moved && original_.op(i) == rewritten_.op(j)) continue;
-      if (!options_.has_kernel(rewritten_.op(j), DeviceType(device))) {
-        return Refuse(rewritten_.name(j), "no kernel for " +
-                                              std::string(rewritten_.op(j)) +
-                                              " on " + std::string(device));
-      }
+    for (int32_t i = 0; now_.any_moved() && i < original_.num_ops(); ++i) {
+      if (now_.device(i) == original_.device(i)) continue;
+      GO_RETURN_IF_ERROR(CheckDevice(i, original_.op(i), devices));
+    }
+    for (const auto& [i, op] : new_type_) {
+      GO_RETURN_IF_ERROR(CheckDevice(i, op, devices));
+    }
+    for (int32_t j = original_.num_ops(); j < now_.num_nodes(); ++j) {
+      GO_RETURN_IF_ERROR(CheckDevice(j, now_.added(j).op, devices));
+    }
+    return OkStatus();
+  }
+
+  Status CheckDevice(
+      int32_t j, std::string_view op,
+      const std::unordered_set<std::string_view>& devices) const {
+    const std::string_view device = now_.device(j);
+    if (devices.count(device) == 0) {
+      return Refuse(now_.name(j),
+                    "device " + std::string(device) + " does not exist");
+    }
+    if (options_.has_kernel != nullptr && !device.empty() &&
+        !options_.has_kernel(op, DeviceType(device))) {
+      return Refuse(now_.name(j), "no kernel for " + std::string(op) + " on " +
+                                      std::string(device));
     }
     return OkStatus();
   }
 
   // Those that shared a device share one still; a group that was apart before
-  // stays as it was. New nodes stay with their group.
+  // stays as it was. New nodes stay with the op they stand for.
   Status CheckColocation() const {
     std::vector<int32_t> first(original_.num_colocation_groups(), -1);
-    for (int32_t i = 0; i < original_.num_ops(); ++i) {
+    for (int32_t i = 0; now_.any_moved() && i < original_.num_ops(); ++i) {
       const int32_t group = original_.colocation_group(i);
       if (group < 0) continue;
       if (first[group] < 0) first[group] = i;
       const int32_t f = first[group];
       const bool together = original_.device(i) == original_.device(f);
-      const bool still = together ? DeviceNow(i) == DeviceNow(f)
-                                  : DeviceNow(i) == original_.device(i) &&
-                                        DeviceNow(f) == original_.device(f);
+      const bool still = together ? now_.device(i) == now_.device(f)
+                                  : now_.device(i) == original_.device(i) &&
+                                        now_.device(f) == original_.device(f);
       if (!still) {
         return Refuse(original_.name(i), "no longer on the device of " +
                                              std::string(original_.name(f)) +
                                              ", its colocation group's");
       }
     }
-    std::vector<int32_t> old_member(rewritten_.num_colocation_groups(), -1);
-    for (int32_t j = 0; j < rewritten_.num_ops(); ++j) {
-      const int32_t group = rewritten_.colocation_group(j);
-      if (group >= 0 && origin_[j] >= 0) old_member[group] = j;
-    }
-    for (int32_t j = 0; j < rewritten_.num_ops(); ++j) {
-      const int32_t group = rewritten_.colocation_group(j);
-      if (group < 0 || origin_[j] >= 0 || old_member[group] < 0) continue;
-      if (rewritten_.device(j) != rewritten_.device(old_member[group])) {
-        return Refuse(rewritten_.name(j),
-                      "not on its colocation group's device");
+    for (int32_t j = original_.num_ops(); j < now_.num_nodes(); ++j) {
+      const int32_t i = OriginOf(j);
+      if (original_.colocation_group(i) >= 0 &&
+          now_.device(j) != now_.device(i)) {
+        return Refuse(now_.name(j), "not on its colocation group's device");
       }
     }
     return OkStatus();
   }
 
-  std::string_view DeviceNow(int32_t i) const {
-    return rewritten_.device(match_[i]);
-  }
-
   const OpGraph& original_;
-  const OpGraph& rewritten_;
+  const RewrittenGraph& now_;
   const VerifyOptions& options_;
-  std::vector<int32_t> match_, origin_;
-  std::vector<int32_t> copy_of_, part_of_;  // original ops, -1: none
+  std::vector<int32_t> origin_, part_of_;  // of added nodes, -1: none
   std::vector<int32_t> copies_;
-  std::string_view harmless_;  // what was appended and accepted last
+  // Original ops that were taken apart, and the type that has their name now.
+  std::unordered_map<int32_t, std::string_view> new_type_;
+  std::vector<std::pair<int32_t, int32_t>> new_control_edges_;
+  // Nodes read by changed and new nodes: those of j are inputs_ from
+  // first_input_[slot_[j]] on. Empty, or -1: as in the original.
+  std::vector<int32_t> slot_, first_input_, inputs_;
 };
 
 }  // namespace
 
 Status VerifyRewrite(const OpGraph& original, std::string_view rewritten,
                      const VerifyOptions& options) {
-  ParseOptions parse;
-  parse.infer_shapes = false;
-  parse.canonical_order = false;
-  StatusOr<OpGraph> graph = OpGraph::Parse(rewritten, parse);
-  if (!graph.ok()) {
-    return InvalidArgument("the rewritten graph does not parse: " +
-                           graph.status().message());
-  }
-  graph->ForgetEdges();  // from here on nodes are compared
-  return Verifier(original, *graph, options).Run();
+  StatusOr<RewrittenGraph> now = RewrittenGraph::Read(original, rewritten);
+  if (!now.ok()) return now.status();
+  return Verifier(original, *now, options).Run();
 }
 
 }  // namespace grappler_go

@@ -24,8 +24,8 @@ struct VerifyOptions {
       has_kernel;
 };
 
-// Parses `rewritten` afresh, trusting nothing the rewrites believed, and holds
-// it against the original:
+// Holds every byte of `rewritten` that is not the original's against the
+// original, trusting nothing the rewrites believed:
 //  - every original node is still there (a node taken apart included), and
 //    preserved ones (fetches, feeds, kept names) byte for byte but for devices,
 //    marks and control inputs;

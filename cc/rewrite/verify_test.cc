@@ -60,10 +60,29 @@ TEST(VerifyRewrite, AcceptsDevicesMarksGroupsAndControlInputs) {
             "accepted");
 }
 
-TEST(VerifyRewrite, RefusesBytesThatDoNotParse) {
+TEST(VerifyRewrite, AcceptsNodesInAnotherOrder) {
   const TestGraph graph = Plain();
-  EXPECT_REFUSED("does not parse", graph,
+  EXPECT_EQ(Refusal(graph, Head()
+                               .Retval("out", "b")
+                               .Node("b", "Tanh", {"a"}, FloatType(), kCpu0)
+                               .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
+                               .Build()),
+            "accepted");
+}
+
+TEST(VerifyRewrite, RefusesMalformedBytes) {
+  const TestGraph graph = Plain();
+  EXPECT_REFUSED("truncated or malformed GraphDef", graph,
                  graph.bytes().substr(0, graph.bytes().size() - 1));
+  const auto appended = [&graph](const std::string& bytes) {
+    GraphEdits edits(*graph);
+    edits.Append(graph.op("a"), bytes);
+    return edits.Write();
+  };
+  EXPECT_REFUSED("a: the node is malformed", graph, appended("\x22\x7f"));
+  std::string node_is_a_number;
+  AppendVarintField(1, 7, &node_is_a_number);
+  EXPECT_REFUSED("not a message", graph, graph.bytes() + node_is_a_number);
 }
 
 TEST(VerifyRewrite, RefusesAMissingNode) {
@@ -74,8 +93,23 @@ TEST(VerifyRewrite, RefusesAMissingNode) {
                      .Build());
 }
 
+TEST(VerifyRewrite, RefusesANewNameOrNone) {
+  const TestGraph graph = Plain();
+  std::string renamed;
+  AppendBytesField(kNodeName, "c", &renamed);
+  GraphEdits edits(*graph);
+  edits.Append(graph.op("a"), renamed);
+  EXPECT_REFUSED("a: the node is named c", graph, edits.Write());
+  std::string nameless = graph.bytes();
+  AppendBytesField(1, "", &nameless);
+  EXPECT_REFUSED("a node has no name", graph, nameless);
+  std::string opless = graph.bytes();
+  AppendBytesField(1, renamed, &opless);
+  EXPECT_REFUSED("node c has no op", graph, opless);
+}
+
 TEST(VerifyRewrite, RefusesADanglingInput) {
-  EXPECT_REFUSED("does not parse", Plain(),
+  EXPECT_REFUSED("b: an input that does not exist: nobody", Plain(),
                  Head()
                      .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
                      .Node("b", "Tanh", {"nobody"}, FloatType(), kCpu0)
@@ -83,8 +117,18 @@ TEST(VerifyRewrite, RefusesADanglingInput) {
                      .Build());
 }
 
+TEST(VerifyRewrite, RefusesADataInputAfterAControlInput) {
+  const TestGraph graph = Plain();
+  std::string node;
+  AppendBytesField(kNodeInput, "^x", &node);
+  AppendBytesField(kNodeInput, "x", &node);
+  GraphEdits edits(*graph);
+  edits.Append(graph.op("a"), node);
+  EXPECT_REFUSED("a: a data input after a control input", graph, edits.Write());
+}
+
 TEST(VerifyRewrite, RefusesACycle) {
-  EXPECT_REFUSED("does not parse", Plain(),
+  EXPECT_REFUSED("part of a new cycle", Plain(),
                  Head()
                      .Node("a", "Relu", {"x", "^b"}, FloatType(), kCpu0)
                      .Node("b", "Tanh", {"a"}, FloatType(), kCpu0)
@@ -92,13 +136,62 @@ TEST(VerifyRewrite, RefusesACycle) {
                      .Build());
 }
 
+TEST(VerifyRewrite, RefusesACycleThroughACopy) {
+  const auto graph = [](const std::string& read, const std::string& after) {
+    GraphBuilder b = Head();
+    b.Node("a", "Relu", {"x"}, FloatType(), kCpu0);
+    b.Node("b", "Tanh", {read}, FloatType(), kCpu0);
+    b.Node("c", "Relu6", {"b"}, FloatType(), kCpu0);
+    b.Retval("out", "c");
+    if (!after.empty()) {
+      b.Node("copy", "Relu", {"x", "^" + after}, FloatType(), kCpu0);
+    }
+    return b.Build();
+  };
+  const TestGraph original(graph("a", ""));
+  EXPECT_EQ(Refusal(original, graph("copy", "a")), "accepted");
+  EXPECT_REFUSED("part of a new cycle", original, graph("copy", "c"));
+}
+
+TEST(VerifyRewrite, ALoopsWayBackIsNoCycle) {
+  // The search for cycles starts behind the loop.
+  const auto graph = [](bool changed) {
+    const auto inputs = [changed](std::vector<std::string> names) {
+      if (changed) names.push_back("^a");
+      return names;
+    };
+    GraphBuilder b;
+    b.Arg("x", {2});
+    b.Arg("p", {}, kBool);
+    b.Node("a", "Relu", {"x"}, FloatType());
+    b.Node("enter", "Enter", {"x"}, FloatType());
+    b.Node("merge", "Merge", {"enter", "next"}, FloatType());
+    b.Node("switch", "Switch", {"merge", "p"}, FloatType());
+    b.Node("body", "Relu", {"switch:1"}, FloatType());
+    b.Node("next", "NextIteration", {"body"}, FloatType());
+    b.Node("exit", "Exit", {"switch"}, FloatType());
+    b.Node("after", "Tanh", inputs({"exit"}), FloatType());
+    b.Retval("out", "after");
+    return b.Build();
+  };
+  EXPECT_EQ(Refusal(TestGraph(graph(false)), graph(true)), "accepted");
+}
+
 TEST(VerifyRewrite, RefusesADuplicateName) {
-  EXPECT_REFUSED("does not parse", Plain(),
+  EXPECT_REFUSED("two nodes are named a", Plain(),
                  Head()
                      .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
                      .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
                      .Node("b", "Tanh", {"a"}, FloatType(), kCpu0)
                      .Retval("out", "b")
+                     .Build());
+  EXPECT_REFUSED("two nodes are named copy", Plain(),
+                 Head()
+                     .Node("a", "Relu", {"x"}, FloatType(), kCpu0)
+                     .Node("b", "Tanh", {"copy"}, FloatType(), kCpu0)
+                     .Retval("out", "b")
+                     .Node("copy", "Relu", {"x"}, FloatType(), kCpu0)
+                     .Node("copy", "Relu", {"x"}, FloatType(), kCpu0)
                      .Build());
 }
 
@@ -184,7 +277,8 @@ TEST(VerifyRewrite, RefusesACopyThatComputesSomethingElse) {
   EXPECT_REFUSED("reads another value", Plain(),
                  WithCopy("Relu6", "x", "copy"));
   EXPECT_REFUSED("reads another value", Plain(), WithCopy("Relu", "a", "copy"));
-  EXPECT_REFUSED("does not exist", Plain(), WithCopy("Relu", "x", "copy:1"));
+  EXPECT_REFUSED("reads another value", Plain(),
+                 WithCopy("Relu", "x", "copy:1"));
 }
 
 TEST(VerifyRewrite, RefusesANodeThatNothingNeeds) {
@@ -226,6 +320,29 @@ TEST(VerifyRewrite, RefusesADeviceThatDoesNotExist) {
   EXPECT_REFUSED("does not exist", Plain(), moved, options);
   options.devices = {kCpu0, kCpu1};
   EXPECT_EQ(Refusal(Plain(), moved, options), "accepted");
+}
+
+TEST(VerifyRewrite, RefusesADeviceThatDoesNotExistAppended) {
+  const TestGraph graph = Plain();
+  std::string device;
+  AppendBytesField(kNodeDevice, kCpu1, &device);
+  const auto moved = [&](const std::vector<std::string>& names) {
+    GraphEdits edits(*graph);
+    const int32_t shared = edits.Share(device);
+    for (const std::string& name : names) {
+      edits.AppendShared(graph.op(name), shared);
+    }
+    return edits.Write();
+  };
+  VerifyOptions options;
+  options.devices = {kCpu1};
+  EXPECT_EQ(Refusal(graph, moved({"a", "b"}), options), "accepted");
+  EXPECT_REFUSED("a: device", graph, moved({"a", "b"}));
+  // The same bytes again, as ops of one group get.
+  options.has_kernel = [](std::string_view op, std::string_view type) {
+    return op != "Tanh";
+  };
+  EXPECT_REFUSED("b: no kernel", graph, moved({"a", "b"}), options);
 }
 
 TEST(VerifyRewrite, AcceptsDevicesOfTheGraphBesideThoseThatAreGiven) {
@@ -277,6 +394,26 @@ TEST(VerifyRewrite, RefusesASplitColocationGroup) {
   VerifyOptions options;
   options.devices = {kCpu0, kCpu1};
   EXPECT_REFUSED("colocation", TestGraph(graph(kCpu0)), graph(kCpu1), options);
+}
+
+TEST(VerifyRewrite, RefusesACopyThatLeavesItsColocationGroup) {
+  const auto graph = [](const std::string& device_of_copy) {
+    const Attrs colocated = {{"T", TypeAttrValue(kFloat)},
+                             {"_class", StringListAttr({"loc:@a"})}};
+    const bool copied = !device_of_copy.empty();
+    GraphBuilder b = Head();
+    b.Node("a", "Relu", {"x"}, FloatType(), kCpu0);
+    b.Node("b", "Tanh", {"a"}, colocated, kCpu0);
+    b.Node("c", "Tanh", {copied ? "copy" : "b"}, FloatType(), kCpu0);
+    b.Retval("out", "c");
+    if (copied) b.Node("copy", "Tanh", {"a"}, colocated, device_of_copy);
+    return b.Build();
+  };
+  VerifyOptions options;
+  options.devices = {kCpu0, kCpu1};
+  EXPECT_EQ(Refusal(TestGraph(graph("")), graph(kCpu0), options), "accepted");
+  EXPECT_REFUSED("copy: not on its colocation group's device",
+                 TestGraph(graph("")), graph(kCpu1), options);
 }
 
 TEST(VerifyRewrite, RefusesAReadThatLeavesItsVariable) {
