@@ -54,7 +54,7 @@ objects = $(patsubst cc/%.cc,$(BUILD)/$(1)/%.o,$(2))
 
 $(LIBRARY): $(call objects,lib,$(library_cc))
 	@mkdir -p $(@D)
-	$(CXX) -shared -pthread $(COVERAGE) -Wl,-soname,libgrappler_go.so \
+	$(CXX) -shared -pthread $(COVERAGE) -Wl,-Bsymbolic-functions -Wl,-soname,libgrappler_go.so \
 	  -Wl,--no-as-needed -o $@.new $^ $(TF_LIBS) -ldl
 	mv $@.new $@
 

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/graph/attr_value.h"
 #include "cc/graph/op_graph.h"
 #include "cc/graph/shape_table.h"
@@ -35,8 +36,8 @@ class KnownValues {
   Span<int64_t> Get(size_t tensor) const;
 
  private:
-  std::vector<int64_t> pool_;   // size, then the elements
-  std::vector<int32_t> start_;  // -1: not known
+  std::vector<int64_t> pool_;  // size, then the elements
+  Scratch<int32_t> start_;     // -1: not known
 };
 
 // The tensor behind a resource handle.

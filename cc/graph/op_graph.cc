@@ -119,7 +119,7 @@ void OpGraphBuilder::LayOutOutputs() {
   for (const InputEdge& e : g.in_edges_) ++g.out_ptr_[e.src + 1];
   for (int32_t i = 0; i < n; ++i) g.out_ptr_[i + 1] += g.out_ptr_[i];
   g.out_edges_.resize(g.in_edges_.size());
-  std::vector<int32_t> next(g.out_ptr_.begin(), g.out_ptr_.end() - 1);
+  Scratch<int32_t> next(g.out_ptr_.begin(), g.out_ptr_.end() - 1);
   for (int32_t i = 0; i < n; ++i) {
     for (const InputEdge& e : g.inputs(i)) {
       g.out_edges_[next[e.src]++] = {i, e.port, e.back_edge};

@@ -5,14 +5,14 @@
 //     for (const InputEdge& e : graph->inputs(i)) Use(e.src, e.port);
 //   }
 //
-// Immutable. It holds views into the GraphDef's bytes, which must outlive it. Ops are numbered 0..num_ops()-1 in a canonical topological
-// order: by depth (longest path from a source, loop back-edges ignored), then
-// structural hash, then the numbers of the op's producers, then name (numbers
-// in names compared as numbers). The number of an op therefore does not depend
-// on the order of nodes in the file nor on the names TensorFlow numbers at
-// random, and a saved plan can speak of ops by number. Ops with the same hash
-// are symmetric: they have the same ancestors, the same descendants and the
-// same attributes.
+// Immutable. It holds views into the GraphDef's bytes, which must outlive it.
+// Ops are numbered 0..num_ops()-1 in a canonical topological order: by depth
+// (longest path from a source, loop back-edges ignored), then structural hash,
+// then the numbers of the op's producers, then name (numbers in names compared
+// as numbers). The number of an op therefore does not depend on the order of
+// nodes in the file nor on the names TensorFlow numbers at random, and a saved
+// plan can speak of ops by number. Ops with the same hash are symmetric: they
+// have the same ancestors, the same descendants and the same attributes.
 //
 // What enters the hash, and with it the fingerprint: op types; data inputs in
 // their order with output numbers; control inputs as a set; the attributes that

@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/base/status.h"
 #include "cc/graph/name_index.h"
 #include "cc/graph/op_graph.h"
@@ -136,18 +137,18 @@ class OpGraphBuilder {
   OpGraph graph_;
 
   // By place in the file.
-  std::vector<RawNode> raw_;
-  std::vector<RawEdge> edges_;  // all nodes' inputs in a row
-  std::vector<int32_t> depth_;
+  Scratch<RawNode> raw_;
+  Scratch<RawEdge> edges_;  // all nodes' inputs in a row
+  Scratch<int32_t> depth_;
   // Of the op and its attributes; then of all that it descends from, too; then
   // of all that descends from it, too.
-  std::vector<uint64_t> hash_;
-  std::vector<int32_t> level_ptr_;  // by depth: where it begins in order_
-  std::vector<int32_t> order_;      // number -> place
-  std::vector<int32_t> number_;     // place -> number
+  Scratch<uint64_t> hash_;
+  Scratch<int32_t> level_ptr_;   // by depth: where it begins in order_
+  Scratch<int32_t> order_;       // number -> place
+  std::vector<int32_t> number_;  // place -> number
   std::vector<std::pair<int32_t, std::string_view>> class_attrs_;
 
-  std::vector<uint8_t> dtype_;  // by number: RawNode::dtype
+  Scratch<uint8_t> dtype_;  // by number: RawNode::dtype
   StringTable type_names_, device_names_;
   std::vector<TypeInfo> types_;
 };

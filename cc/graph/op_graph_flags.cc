@@ -159,7 +159,7 @@ void OpGraphBuilder::FlagFrames() {
     int32_t frames = 0;
     int32_t branches = 0;
   };
-  std::vector<Nesting> after(g.num_ops());
+  Scratch<Nesting> after(g.num_ops());
   for (int32_t i = 0; i < g.num_ops(); ++i) {
     Nesting at;
     bool loop_merge = false;

@@ -116,7 +116,7 @@ Status OpGraphBuilder::FindDepths() {
   };
   const auto n = static_cast<int32_t>(raw_.size());
   depth_.assign(n, kNotSeen);
-  std::vector<Visit> path;
+  Scratch<Visit> path;
   for (int32_t start = 0; start < n; ++start) {
     if (depth_[start] != kNotSeen) continue;
     depth_[start] = kOnPath;
@@ -171,7 +171,7 @@ void OpGraphBuilder::SortByDepth() {
   for (size_t d = 1; d < level_ptr_.size(); ++d) {
     level_ptr_[d] += level_ptr_[d - 1];
   }
-  std::vector<int32_t> next = level_ptr_;
+  Scratch<int32_t> next = level_ptr_;
   order_.resize(raw_.size());
   for (size_t at = 0; at < raw_.size(); ++at) {
     order_[next[depth_[at]]++] = static_cast<int32_t>(at);
@@ -214,7 +214,7 @@ void OpGraphBuilder::HashNodes() {
   }
 
   // Each op tells its producers of itself, once all its consumers told it.
-  std::vector<uint64_t> users(n);
+  Scratch<uint64_t> users(n);
   const auto tell = [&](int32_t k, int32_t dst) {
     const int32_t slot = k - raw_[dst].first_input;
     users[edges_[k].src] +=

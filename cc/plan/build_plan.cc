@@ -1,5 +1,6 @@
 #include "cc/plan/build_plan.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -52,7 +53,14 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
                  : ", the least that was reached; the limit is " +
                        Number(options.memory_limit / kMiB) + " MiB"));
   }
-  return text.empty() ? "nothing to do" : text;
+  if (text.empty() && !why.left_out.empty()) {
+    const auto most = std::max_element(
+        why.left_out.begin(), why.left_out.end(),
+        [](const auto& a, const auto& b) { return a.second < b.second; });
+    add(std::to_string(most->second) + " of " + std::to_string(plan.num_ops) +
+        " ops: " + most->first);
+  }
+  return text;
 }
 
 // An op that something was decided for has no reason left, and each other one

@@ -88,9 +88,14 @@ TEST_F(BuildPlanTest, WhatThePolicyDeclinesOrTheOptionsSwitchOffIsLeftAlone) {
   logits_.fusion[graph_.find("c3")] = 0.0f;
   EXPECT_EQ(GroupOf(Build(), "c3"), -1);
   EXPECT_EQ(Why("c3"), "the policy left it alone");
+  for (float& score : logits_.fusion) score = 0.0f;
+  EXPECT_TRUE(Build().empty());
+  EXPECT_NE(why_.summary.find(" ops: the policy left it alone"),
+            std::string::npos)
+      << why_.summary;
   options_.fusion = false;
   EXPECT_TRUE(Build().empty());
-  EXPECT_EQ(why_.summary, "nothing to do");
+  EXPECT_EQ(why_.summary, "");
 }
 
 TEST_F(BuildPlanTest, GroupsThatDoNotPayAreDissolved) {

@@ -13,7 +13,7 @@ constexpr int64_t kEdgesPerEdge = 8;
 constexpr int64_t kEdgesAtLeast = 65536;  // small graphs are not worth sparing
 
 struct Nodes {
-  std::vector<int32_t> of_op;
+  Scratch<int32_t> of_op;
   int32_t count = 0;
 };
 
@@ -47,7 +47,7 @@ void ForEachEdge(const OpGraph& graph, const Nodes& nodes, Visit&& visit) {
 }
 
 struct EdgeRows {
-  std::vector<int32_t> ptr, dst;
+  Scratch<int32_t> ptr, dst;
 };
 
 // Rows of a list of edges that `for_each` visits twice in the same order.
@@ -58,7 +58,7 @@ EdgeRows RowsOf(int32_t num_nodes, ForEach&& for_each) {
   for_each([&](int32_t src, int32_t) { ++rows.ptr[src + 1]; });
   for (int32_t v = 0; v < num_nodes; ++v) rows.ptr[v + 1] += rows.ptr[v];
   rows.dst.resize(rows.ptr[num_nodes]);
-  std::vector<int32_t> next(rows.ptr.begin(), rows.ptr.end() - 1);
+  Scratch<int32_t> next(rows.ptr.begin(), rows.ptr.end() - 1);
   for_each([&](int32_t src, int32_t dst) { rows.dst[next[src]++] = dst; });
   return rows;
 }
@@ -70,7 +70,7 @@ EdgeRows Distinct(const EdgeRows& rows) {
   distinct.ptr.reserve(rows.ptr.size());
   distinct.ptr.push_back(0);
   distinct.dst.reserve(rows.dst.size());
-  std::vector<int32_t> last(num_nodes, -1);
+  Scratch<int32_t> last(num_nodes, -1);
   for (int32_t v = 0; v < num_nodes; ++v) {
     for (int32_t k = rows.ptr[v]; k < rows.ptr[v + 1]; ++k) {
       if (last[rows.dst[k]] == v) continue;
@@ -83,11 +83,11 @@ EdgeRows Distinct(const EdgeRows& rows) {
 }
 
 // Nodes in a topological order; shorter than the graph when there is a cycle.
-std::vector<int32_t> TopologicalOrder(const EdgeRows& out) {
+Scratch<int32_t> TopologicalOrder(const EdgeRows& out) {
   const auto num_nodes = static_cast<int32_t>(out.ptr.size()) - 1;
-  std::vector<int32_t> waiting(num_nodes, 0);
+  Scratch<int32_t> waiting(num_nodes, 0);
   for (int32_t dst : out.dst) ++waiting[dst];
-  std::vector<int32_t> order;
+  Scratch<int32_t> order;
   order.reserve(num_nodes);
   for (int32_t v = 0; v < num_nodes; ++v) {
     if (waiting[v] == 0) order.push_back(v);
@@ -116,14 +116,14 @@ int32_t FindCycle(const OpGraph& graph, const std::vector<int32_t>& group,
     }
   };
   const EdgeRows out = RowsOf(nodes.count, for_each);
-  const std::vector<int32_t> sorted = TopologicalOrder(out);
+  const Scratch<int32_t> sorted = TopologicalOrder(out);
   if (static_cast<int32_t>(sorted.size()) == nodes.count) return -1;
 
   // What is left over is on a cycle or behind one: walking against the edges
   // within it ends on a cycle.
   std::vector<bool> done(nodes.count, false);
   for (int32_t v : sorted) done[v] = true;
-  std::vector<int32_t> pred(nodes.count, -1);
+  Scratch<int32_t> pred(nodes.count, -1);
   for_each([&](int32_t src, int32_t dst) {
     if (!done[src]) pred[dst] = src;
   });
@@ -149,7 +149,7 @@ GroupMerger::GroupMerger(const OpGraph& graph,
       }
     }
   });
-  const std::vector<int32_t> sorted = TopologicalOrder(out);
+  const Scratch<int32_t> sorted = TopologicalOrder(out);
   rank_.assign(nodes.count, 0);
   for (size_t at = 0; at < sorted.size(); ++at) {
     rank_[sorted[at]] = static_cast<int32_t>(at);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/graph/op_graph.h"
 
 namespace grappler_go {
@@ -37,7 +38,7 @@ class GroupMerger {
 
  private:
   struct Rows {  // compressed rows: edges of each node
-    std::vector<int32_t> ptr, dst;
+    Scratch<int32_t> ptr, dst;
   };
   // Nodes reached from `start` over `rows`, without `other` and without itself,
   // whose rank lies strictly between the two's. False: past a bound, or a path
@@ -47,10 +48,10 @@ class GroupMerger {
   int32_t Join(int32_t a, int32_t b);
 
   Rows out_, in_;
-  std::vector<int32_t> parent_;
-  std::vector<int32_t> next_, tail_;  // the original nodes of a merged one
-  std::vector<int32_t> rank_;
-  std::vector<int32_t> seen_;  // stamp of the search that saw it last
+  Scratch<int32_t> parent_;
+  Scratch<int32_t> next_, tail_;  // the original nodes of a merged one
+  Scratch<int32_t> rank_;
+  Scratch<int32_t> seen_;  // stamp of the search that saw it last
   int32_t stamp_ = 0;
   int64_t budget_;
 };

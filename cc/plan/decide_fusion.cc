@@ -16,7 +16,7 @@ namespace {
 double StepWithGroups(const OpGraph& graph, const OpMicros& micros,
                       const PlanOptions& options, const FusionGroups& groups,
                       int32_t cores) {
-  std::vector<float> with = micros.alone;
+  Scratch<float> with = micros.alone;
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     if (groups.of_op[i] >= 0) with[i] = micros.compiled[i];
   }

@@ -27,7 +27,7 @@ struct Choice {
 
 class RecomputeSearch {
  public:
-  RecomputeSearch(const OpGraph& graph, const std::vector<float>& micros,
+  RecomputeSearch(const OpGraph& graph, const Scratch<float>& micros,
                   int64_t limit, int64_t peak_without)
       : graph_(graph),
         micros_(micros),
@@ -65,7 +65,7 @@ class RecomputeSearch {
 
  private:
   const OpGraph& graph_;
-  const std::vector<float>& micros_;
+  const Scratch<float>& micros_;
   const int64_t limit_;
   const std::vector<int32_t> order_;
   Choice best_;
@@ -81,7 +81,7 @@ bool HasBackwardReader(const OpGraph& graph, int32_t op) {
 // What the policy asked for comes first, in its order; then what gives most
 // bytes for its time.
 std::vector<int32_t> Ranked(const OpGraph& graph, const Logits& logits,
-                            const std::vector<float>& micros,
+                            const Scratch<float>& micros,
                             const std::vector<Reason>& reasons) {
   std::vector<int32_t> ops;
   std::vector<std::pair<float, double>> key(graph.num_ops());
@@ -234,7 +234,7 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       reasons[i] = WhyNotRecomputed(graph, i);
     }
-    const std::vector<float> micros =
+    const Scratch<float> micros =
         EstimateOpMicros(graph, machine, logits).alone;
     RecomputeSearch search(graph, micros, options.memory_limit,
                            without.peak_bytes);

@@ -17,8 +17,8 @@ constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
 // Between two ops of a group, the second may not read variables when a path
 // leads to it from the first and that writes. The epoch of an op counts such
 // pairs along its paths: a write leads to a read only of a later epoch.
-std::vector<int32_t> Epochs(const OpGraph& graph) {
-  std::vector<int32_t> epoch(graph.num_ops(), 0);
+Scratch<int32_t> Epochs(const OpGraph& graph) {
+  Scratch<int32_t> epoch(graph.num_ops(), 0);
   std::vector<bool> wrote(graph.num_ops(), false);  // in this epoch, before it
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     for (const InputEdge& e : graph.inputs(i)) {
@@ -42,7 +42,7 @@ std::vector<int32_t> Epochs(const OpGraph& graph) {
 
 // Numbers groups by their first op; `kept` (by old number) says which stay.
 void Renumber(const std::vector<bool>& kept, FusionGroups* groups) {
-  std::vector<int32_t> number(groups->count, -1);
+  Scratch<int32_t> number(groups->count, -1);
   groups->count = 0;
   for (int32_t& g : groups->of_op) {
     if (g < 0) continue;
@@ -114,7 +114,7 @@ class PairSet {
     slot = static_cast<int32_t>(pairs_.size());
     pairs_.push_back(pair);
   }
-  const std::vector<GroupPair>& pairs() const { return pairs_; }
+  const Scratch<GroupPair>& pairs() const { return pairs_; }
 
  private:
   // Where the pair is, or else belongs.
@@ -128,17 +128,17 @@ class PairSet {
     return at;
   }
 
-  std::vector<int32_t> slots_ = std::vector<int32_t>(16, -1);
-  std::vector<GroupPair> pairs_;
+  Scratch<int32_t> slots_ = Scratch<int32_t>(16, -1);
+  Scratch<GroupPair> pairs_;
 };
 
 // Pairs of groups joined by a data edge, in the order in which their ops, by
 // priority, come to them: a forward op asks its producers first, a backward op
 // its consumers.
-std::vector<GroupPair> NeighboursByPriority(const OpGraph& graph,
-                                            const FusionCandidates& candidates,
-                                            const std::vector<float>& priority,
-                                            const FusionGroups& groups) {
+Scratch<GroupPair> NeighboursByPriority(const OpGraph& graph,
+                                        const FusionCandidates& candidates,
+                                        const std::vector<float>& priority,
+                                        const FusionGroups& groups) {
   const std::vector<int32_t>& group = groups.of_op;
   int64_t num_crossing = 0;
   std::vector<bool> is_rim(graph.num_ops(), false);
@@ -204,7 +204,7 @@ std::vector<GroupPair> NeighboursByPriority(const OpGraph& graph,
 FusionGroups GroupByLevel(const OpGraph& graph,
                           const FusionCandidates& candidates) {
   const int32_t n = graph.num_ops();
-  std::vector<int32_t> level(n, -1);
+  Scratch<int32_t> level(n, -1);
   std::vector<bool> wrote(n, false);  // at this level, before the op
   FusionGroups groups;
   std::vector<int32_t>& parent = groups.of_op;
@@ -245,7 +245,7 @@ FusionGroups GroupByLevel(const OpGraph& graph,
   for (int32_t i = 0; i < n; ++i) {
     if (parent[i] >= 0) parent[i] = root(i);
   }
-  std::vector<int32_t> number(n, -1);
+  Scratch<int32_t> number(n, -1);
   for (int32_t i = 0; i < n; ++i) {
     if (parent[i] < 0) continue;
     if (parent[i] == i) number[i] = groups.count++;
@@ -258,7 +258,7 @@ void MergeByPriority(const OpGraph& graph, const FusionCandidates& candidates,
                      const std::vector<float>& priority, FusionGroups* groups) {
   const int32_t n = graph.num_ops();
   std::vector<int32_t>& group = groups->of_op;
-  const std::vector<int32_t> epoch = Epochs(graph);
+  const Scratch<int32_t> epoch = Epochs(graph);
   std::vector<int32_t> first_write(groups->count, kNever);
   std::vector<int32_t> last_read(groups->count, -1);
   for (int32_t i = 0; i < n; ++i) {
@@ -280,7 +280,7 @@ void MergeByPriority(const OpGraph& graph, const FusionCandidates& candidates,
   // A merge can take away what stood between two others: a -> b -> c with
   // a -> c lets a and c be one only when b is.
   constexpr int kMaxPasses = 4;
-  std::vector<GroupPair> pairs =
+  Scratch<GroupPair> pairs =
       NeighboursByPriority(graph, candidates, priority, *groups);
   for (int pass = 0; pass < kMaxPasses; ++pass) {
     PairSet refused(pairs.size());
@@ -324,7 +324,7 @@ void TrimRims(const OpGraph& graph, const OpMicros& micros,
               FusionGroups* groups, std::vector<Reason>* reason) {
   const int32_t n = graph.num_ops();
   std::vector<int32_t>& group = groups->of_op;
-  std::vector<int32_t> preds(n, 0), succs(n, 0);  // edges within the group
+  Scratch<int32_t> preds(n, 0), succs(n, 0);  // edges within the group
   for (int32_t i = 0; i < n; ++i) {
     for (const InputEdge& e : graph.inputs(i)) {
       if (group[i] < 0 || group[i] != group[e.src]) continue;

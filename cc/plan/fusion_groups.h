@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/cost/machine.h"
 #include "cc/graph/op_graph.h"
 #include "cc/plan/build_plan.h"
@@ -15,8 +16,8 @@
 namespace grappler_go {
 
 struct FusionCandidates {
-  std::vector<Reason> reason;   // [num_ops], kNone: a candidate
-  std::vector<int32_t> device;  // [num_ops], equal numbers: same device
+  std::vector<Reason> reason;  // [num_ops], kNone: a candidate
+  Scratch<int32_t> device;     // [num_ops], equal numbers: same device
 
   bool is(int32_t op) const { return reason[op] == Reason::kNone; }
 };

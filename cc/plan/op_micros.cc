@@ -41,8 +41,9 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
                           const std::vector<int32_t>& device_of) {
   OpMicros micros;
   if (!logits.op_micros.empty()) {
-    micros.alone = logits.op_micros;
-    micros.compiled = logits.fused_micros;
+    micros.alone.assign(logits.op_micros.begin(), logits.op_micros.end());
+    micros.compiled.assign(logits.fused_micros.begin(),
+                           logits.fused_micros.end());
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       if (micros.compiled[i] >= micros.alone[i]) continue;
       const double stored =

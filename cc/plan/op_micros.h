@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/cost/machine.h"
 #include "cc/graph/op_graph.h"
 #include "cc/schema/logits.h"
@@ -12,8 +13,8 @@
 namespace grappler_go {
 
 struct OpMicros {
-  std::vector<float> alone;     // [num_ops]
-  std::vector<float> compiled;  // [num_ops], as a part of a compiled group
+  Scratch<float> alone;     // [num_ops]
+  Scratch<float> compiled;  // [num_ops], as a part of a compiled group
   // Microseconds for a byte that enters or leaves a group. 0 when the policy
   // gave the times: then they include it.
   double per_boundary_byte = 0;

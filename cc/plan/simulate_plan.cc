@@ -84,7 +84,7 @@ StatusOr<PlannedStep> StepOfPlan(const OpGraph& graph, const Machine& machine,
     }
     input.group = std::move(groups.of_op);
   }
-  input.micros = std::move(micros.alone);
+  input.micros.assign(micros.alone.begin(), micros.alone.end());
   input.priority = logits.schedule;
   input.recompute = plan.recompute;
   input.order = plan.order;

@@ -16,6 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/base/status.h"
 #include "cc/graph/op_graph.h"
 #include "cc/plan/plan.h"
@@ -89,9 +90,9 @@ class GraphEdits {
 
   const OpGraph& graph_;
   int32_t num_edited_ = 0;
-  std::vector<Edit> edits_;  // [num_ops]
+  Scratch<Edit> edits_;  // [num_ops]
   std::vector<std::string> shared_;
-  std::vector<Renamed> renamed_;
+  Scratch<Renamed> renamed_;
   std::unordered_map<int32_t, std::string> appended_, replaced_;
   std::unordered_set<std::string> new_names_;
   std::vector<std::string> added_;

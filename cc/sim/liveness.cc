@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cc/base/scratch.h"
 #include "cc/sim/op_memory.h"
 
 namespace grappler_go {
@@ -183,11 +184,11 @@ class Step {
   const std::vector<int32_t>& order_;
   const std::vector<uint8_t>& recompute_;
   Liveness result_;
-  std::vector<int32_t> place_;     // by op: its place in the order
-  std::vector<int32_t> root_;      // by tensor: the one it is a view of
-  std::vector<int32_t> last_use_;  // by tensor that is its own root
-  std::vector<int32_t> clone_made_, clone_dies_;  // by op, -1: no clone
-  std::vector<int64_t> change_;  // by tick: bytes more than the tick before
+  Scratch<int32_t> place_;     // by op: its place in the order
+  Scratch<int32_t> root_;      // by tensor: the one it is a view of
+  Scratch<int32_t> last_use_;  // by tensor that is its own root
+  Scratch<int32_t> clone_made_, clone_dies_;  // by op, -1: no clone
+  Scratch<int64_t> change_;  // by tick: bytes more than the tick before
 };
 
 }  // namespace

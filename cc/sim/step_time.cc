@@ -8,9 +8,8 @@ namespace grappler_go {
 namespace {
 
 // Without groups: the order of ops is topological.
-double LongestPathOfOps(const OpGraph& graph,
-                        const std::vector<float>& micros) {
-  std::vector<double> end(graph.num_ops(), 0.0);
+double LongestPathOfOps(const OpGraph& graph, const Scratch<float>& micros) {
+  Scratch<double> end(graph.num_ops(), 0.0);
   double longest = 0;
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     for (const InputEdge& e : graph.inputs(i)) {

@@ -13,13 +13,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/graph/op_graph.h"
 
 namespace grappler_go {
 
 struct StepTimeInput {
   // Microseconds of each op; of an op in a group, its share of the group.
-  const std::vector<float>& micros;
+  const Scratch<float>& micros;
   // -1: on its own. Empty: nothing is grouped. Contracting each group must
   // leave the graph acyclic.
   const std::vector<int32_t>& group;

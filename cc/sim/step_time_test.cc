@@ -29,7 +29,7 @@ std::string TwoChains() {
 struct Fixture {
   std::string bytes = TwoChains();
   OpGraph graph = *OpGraph::Parse(bytes, ParseOptions());
-  std::vector<float> micros = std::vector<float>(graph.num_ops(), 0.0f);
+  Scratch<float> micros = Scratch<float>(graph.num_ops(), 0.0f);
   std::vector<int32_t> group;
   std::vector<float> overhead;
 
