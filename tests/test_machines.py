@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import grappler_go
-from grappler_go import _core, settings
+from grappler_go import native, settings
 from grappler_go.cli.main import command_module, main
 
 _SHIPPED = [
@@ -215,12 +215,14 @@ def test_rooflines_follow_the_machine(captured):
     graph = captured.op_graph()
     product = graph.ops.index("MatMul")
     p100 = grappler_go.load_machine("p100x1")
-    on_gpu, on_cpu = (_core.roofline_micros(graph, p100, device)[product] for device in (0, 1))
+    on_gpu, on_cpu = (
+        native.core().roofline_micros(graph, p100, device)[product] for device in (0, 1)
+    )
     # Three matrices of 8 x 8: the memory takes longer than 2 * 8 * 8 * 8 operations.
     assert on_gpu == pytest.approx(5 + 3 * 256 / (732e3 * 0.7))
     assert on_cpu == pytest.approx(1 + 3 * 256 / (76.8e3 * 0.8))
     with pytest.raises(ValueError, match="no device 2"):
-        _core.roofline_micros(graph, p100, 2)
+        native.core().roofline_micros(graph, p100, 2)
 
 
 def test_costs_that_are_not_known_are_listed(captured):
@@ -229,7 +231,7 @@ def test_costs_that_are_not_known_are_listed(captured):
     assert rows["PyFunc"].why == "no formula"
     assert rows["Where"].why == "shape unknown"
     assert rows["PyFunc"].ops == 1
-    micros = _core.roofline_micros(graph, grappler_go.load_machine("cpu-laptop"))
+    micros = native.core().roofline_micros(graph, grappler_go.load_machine("cpu-laptop"))
     assert rows["PyFunc"].share == pytest.approx(1.0 / micros.sum())
     assert sum(row.ops for row in rows.values()) == np.sum(graph.cost_known == 0)
     assert "MatMul" not in rows
