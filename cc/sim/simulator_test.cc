@@ -174,6 +174,15 @@ TEST(Simulator, OpsShareTheMemoryBandwidth) {
   EXPECT_DOUBLE_EQ(step.EndOf(step.Run(), "a"), 2);
 }
 
+TEST(Simulator, OpsShareWhatTheirClassAchievesOfTheBandwidth) {
+  // At half of the peak each of them takes 4 microseconds, and all there is.
+  Machine machine = Cpu(4);
+  machine.devices[0].achieved.fill({1.0, 0.5});
+  TestStep step(Siblings(), machine);
+  step.Micros({{"a", 4}, {"b", 4}});
+  EXPECT_DOUBLE_EQ(step.Run().micros, 8);
+}
+
 TEST(Simulator, AGroupMovesOnlyWhatCrossesItsBoundary) {
   const GraphBuilder builder =
       Siblings().Node("more", kTanh, {"a"}, FloatOp()).Retval("out", "more");

@@ -246,7 +246,11 @@ class Builder {
       const double of_op = input_.micros[op];
       micros += of_op;
       core_micros += of_op >= kParallelOpMicros ? of_op * device.cores : of_op;
-      bytes += is_group ? BoundaryBytes(v) : facts_.moved_bytes[op];
+      // In bytes at the peak rate: an op that moves its own at what its class
+      // achieves leaves nothing to others.
+      const auto op_class = static_cast<size_t>(graph_.def(op).op_class);
+      bytes += (is_group ? BoundaryBytes(v) : facts_.moved_bytes[op]) /
+               device.achieved[op_class].gbytes_per_s;
       if (!input_.priority.empty()) {
         float& priority = step_.priority[task];
         priority = k == begin ? input_.priority[op]
