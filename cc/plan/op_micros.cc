@@ -10,9 +10,17 @@ namespace {
 // Writing a tensor in one loop of a compiled group and reading it in another.
 constexpr double kStoreMicrosPerByte = 40e-6;
 
+// Computed anew in each loop that reads it, rather than stored? XLA does so for
+// what costs a few instructions (InstructionFusion::IsExpensive in
+// xla/service/instruction_fusion.cc).
+bool IsCheap(const OpGraph& graph, int32_t op) {
+  return graph.def(op).op_class == OpClass::kElementwise &&
+         graph.op(op) != "RealDiv";
+}
+
 // What a policy says of an element-wise op in a group holds inside one loop,
-// where its output is never stored. It is stored when several ops read it, or
-// one that XLA does not fuse with its producers.
+// where its output is never stored. It is stored when an op reads it that XLA
+// does not fuse with its producers, or when several do and it is not cheap.
 int64_t StoredBytes(const OpGraph& graph, int32_t op) {
   const OpClass op_class = graph.def(op).op_class;
   if (op_class != OpClass::kElementwise &&
@@ -30,7 +38,7 @@ int64_t StoredBytes(const OpGraph& graph, int32_t op) {
                   reader == OpClass::kTranscendental ||
                   reader == OpClass::kReduction || reader == OpClass::kShape);
   }
-  if (readers == 0 || (readers == 1 && fused)) return 0;
+  if (fused && (readers <= 1 || IsCheap(graph, op))) return 0;
   return std::max<int64_t>(graph.bytes(op, 0), 0);
 }
 
