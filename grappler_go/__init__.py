@@ -17,8 +17,8 @@ Plans:        Plan, load_plan, save_plan, plan_summary, diff_plans
 Graphs:       capture, load_captured, CapturedGraph, OpGraph, decide, Decided
 Policies:     Policy, PythonPolicy, op_vocabulary, op_feature_names,
               device_feature_names
-Devices:      Machine, local_machine, load_machine
-Simulation:   simulate, simulate_plans, Simulation
+Devices:      Machine, local_machine, load_machine, machine_names
+Simulation:   simulate, simulate_plans, Simulation, uncosted_ops, UncostedOps
 Whole programs and models: run_script, optimize_saved_model
 
 The environment variable GRAPPLER_GO=0 wins over everything here: enable() then
@@ -54,9 +54,12 @@ _EXPORTS = {
     "Decided": "offline",
     "local_machine": "devices",
     "load_machine": "devices",
+    "machine_names": "devices",
     "simulate": "simulation",
     "simulate_plans": "simulation",
     "Simulation": "simulation",
+    "uncosted_ops": "costs",
+    "UncostedOps": "costs",
     "run_script": "script",
     "optimize_saved_model": "saved_model",
 }
@@ -81,6 +84,7 @@ __all__ = [
     "PythonPolicy",
     "Report",
     "Simulation",
+    "UncostedOps",
     "__version__",
     "capture",
     "clear_reports",
@@ -96,6 +100,7 @@ __all__ = [
     "load_machine",
     "load_plan",
     "local_machine",
+    "machine_names",
     "op_feature_names",
     "op_vocabulary",
     "optimize_saved_model",
@@ -107,6 +112,7 @@ __all__ = [
     "scope",
     "simulate",
     "simulate_plans",
+    "uncosted_ops",
 ]
 
 if TYPE_CHECKING:
@@ -129,7 +135,8 @@ if TYPE_CHECKING:
         refresh,
         scope,
     )
-    from grappler_go.devices import load_machine, local_machine
+    from grappler_go.costs import UncostedOps, uncosted_ops
+    from grappler_go.devices import load_machine, local_machine, machine_names
     from grappler_go.offline import Decided, decide
     from grappler_go.plans import diff_plans, load_plan, plan_summary, save_plan
     from grappler_go.report import Report, clear_reports, last_report, reports

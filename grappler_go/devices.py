@@ -123,14 +123,39 @@ def local_machine() -> "Machine":
     return machine_of(available_device_names())
 
 
-def load_machine(path: str | os.PathLike[str]) -> "Machine":
-    """Reads a machine from its JSON file.
+def machine_names() -> list[str]:
+    """The machines that ship with the package, for load_machine()."""
+    return sorted(file.stem for file in _machines_folder().glob("*.json"))
+
+
+def load_machine(name: str | os.PathLike[str]) -> "Machine":
+    """Reads a machine: one that ships with the package, or a JSON file.
+
+    Args:
+      name: one of machine_names(), such as "p100x4", or the path of a file. Their
+        rates are data sheets' and assumptions; `sources` says which is which.
 
     Raises:
-      OSError: the file cannot be read.
-      ValueError: it is not a machine; the message names the field.
+      OSError: there is no such machine, or the file cannot be read.
+      ValueError: it is not a machine; the message names the file and the field.
     """
-    return native.core().Machine.from_json(pathlib.Path(path).read_text())
+    path = pathlib.Path(name)
+    if str(name) in machine_names():
+        path = _machines_folder() / f"{name}.json"
+    elif not path.exists():
+        raise FileNotFoundError(
+            f"no machine {str(name)!r}: expected a JSON file or one of "
+            + ", ".join(machine_names())
+        )
+    text = path.read_text(encoding="utf-8")
+    try:
+        return native.core().Machine.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _machines_folder() -> pathlib.Path:
+    return native.package_folder() / "machines"
 
 
 def check_devices_exist(machine: "Machine") -> None:

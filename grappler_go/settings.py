@@ -19,6 +19,9 @@ PolicyLike: TypeAlias = (
 )
 DevicesLike: TypeAlias = "str | os.PathLike[str] | Sequence[str] | Machine | None"
 
+# "CPU:0", "/job:worker/task:1/device:GPU:0"; no path of a file ends like that.
+_DEVICE_NAME = re.compile(r"(/.*)?[A-Za-z_]+:[0-9]+")
+
 DECISIONS = ("device", "fusion", "memory")
 
 # Native settings that enable(advanced=...) may set.
@@ -149,7 +152,13 @@ def _stamp(spec: str) -> tuple[tuple[str, int, int], ...]:
 
 
 def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | None":
-    """The machine behind what a user may give.
+    """The machine behind what a user may give: here, on the command line, in enable().
+
+    Args:
+      value: a Machine; "all", this process's or its cluster's devices; the name of a
+        machine that ships with the package ("p100x4"); a machine's JSON file; one
+        device's name ("CPU:0") or several names.
+      must_exist: refuse devices that TensorFlow does not have.
 
     Raises:
       OSError: a file that cannot be read.
@@ -162,6 +171,8 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
         return devices_lib.local_machine()
     if isinstance(value, native.core().Machine):
         machine = value
+    elif isinstance(value, str) and _DEVICE_NAME.fullmatch(value):
+        machine = devices_lib.machine_of([value])
     elif isinstance(value, str | os.PathLike):
         machine = devices_lib.load_machine(value)
     else:

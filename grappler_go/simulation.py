@@ -120,8 +120,9 @@ def simulate(
     Args:
       graph: from capture() or load_captured(), or its op_graph().
       plan: what is decided for it; None: the graph as it stands.
-      machine: a Machine, its JSON file, "all", or names such as ["CPU:0", "CPU:1"].
-        None: the devices that the graph and the plan name, with default rates.
+      machine: a Machine, its JSON file, one that ships ("p100x4", see
+        machine_names()), "all", or names such as ["CPU:0", "CPU:1"]. None: the
+        devices that the graph and the plan name, with default rates.
       timeline: also say when everything ran.
       op_micros, fused_micros: [num_ops] microseconds of each op alone and as a part
         of a compiled group, on whatever device; both or none. None: rooflines.
@@ -200,7 +201,7 @@ def _simulate(
     threads: int,
     timeline: bool,
 ) -> list[Simulation]:
-    machine = parse_devices(machine_like, must_exist=False) or _machine_named_by(graph, plans)
+    machine = machine_for(machine_like, graph, plans)
     results = native.core().simulate(
         graph,
         machine,
@@ -211,6 +212,16 @@ def _simulate(
         timeline=timeline,
     )
     return [_from_native(values, graph, machine) for values in results]
+
+
+def machine_for(machine: DevicesLike, graph: "OpGraph", plans: "list[Plan]") -> "Machine":
+    """The machine that a user names; for None, the devices that the graph and its
+    plans name, with default rates.
+
+    Raises:
+      OSError, ValueError: as settings.parse_devices().
+    """
+    return parse_devices(machine, must_exist=False) or _machine_named_by(graph, plans)
 
 
 def _machine_named_by(graph: "OpGraph", plans: "list[Plan]") -> "Machine":

@@ -214,13 +214,19 @@ def test_names_that_are_not_utf8_can_still_be_read():
 
 def test_a_machine_is_what_was_said(machine):
     assert machine.name == "two"
-    assert machine.devices[0] == {
+    device = machine.devices[0]
+    assert all(
+        fractions == {"gflops": 1.0, "gbytes_per_s": 1.0}
+        for fractions in device.pop("achieved").values()
+    )
+    assert device == {
         "name": CPU,
         "type": "CPU",
         "gflops": 50.0,
         "gbytes_per_s": 10.0,
         "memory_bytes": 0,
         "cores": 1,
+        "dispatch_us": 1.0,
     }
     assert [(link["src"], link["dst"]) for link in machine.links] == [(0, 1), (1, 0)]
     again = core.Machine.from_json(machine.to_json())

@@ -281,6 +281,23 @@ void BindGraph(py::module_& m) {
         });
       },
       "Bytes read and written by each op.");
+  c.def_property_readonly(
+      "cost_known",
+      [](const PyOpGraph& g) {
+        return ArrayOfOps<uint8_t>(g, [](const OpGraph& graph, int32_t i) {
+          return static_cast<uint8_t>(CostOf(graph, i).known);
+        });
+      },
+      "1 where flops and bytes_moved are known, 0 where the op has no formula "
+      "or a shape is missing.");
+  c.def_property_readonly(
+      "has_formula",
+      [](const PyOpGraph& g) {
+        return ArrayOfOps<uint8_t>(g, [](const OpGraph& graph, int32_t i) {
+          return static_cast<uint8_t>(HasFormula(graph.def(i)));
+        });
+      },
+      "1 where there is a formula for ops of this type.");
 
   // Edges as compressed rows: those of op i are [ptr[i], ptr[i + 1]).
   c.def_property_readonly(

@@ -1,12 +1,15 @@
 // Machine, features and the schema in Python.
 #include <pybind11/stl.h>
 
+#include <map>
+#include <string>
 #include <utility>
 
 #include "cc/bindings/arrays.h"
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/cost/op_cost.h"
 
 namespace py = pybind11;
 
@@ -26,6 +29,42 @@ py::dict FeaturesToDict(const Features& features,
   arrays["device_features"] =
       View(features.device_features, owner, device_columns);
   return arrays;
+}
+
+AchievedByClass AchievedFromDict(const py::dict& values) {
+  std::map<std::string, py::dict> left;
+  for (const auto& item : values) {
+    if (!py::isinstance<py::dict>(item.second)) {
+      throw py::type_error("device field \"achieved\": " +
+                           std::string(py::str(item.first)) + " is not a dict");
+    }
+    left[py::str(item.first)] = item.second.cast<py::dict>();
+  }
+  constexpr char kWhat[] = "achieved fraction";
+  AchievedByClass achieved;
+  if (left.count("default") > 0) {
+    achieved.fill(FromDict<Achieved>(left["default"], kWhat));
+    left.erase("default");
+  }
+  for (size_t k = 0; k < achieved.size(); ++k) {
+    const auto found = left.find(OpClassName(static_cast<OpClass>(k)));
+    if (found == left.end()) continue;
+    achieved[k] = FromDict<Achieved>(found->second, kWhat);
+    left.erase(found);
+  }
+  if (!left.empty()) {
+    throw py::type_error("device field \"achieved\": no class of ops is \"" +
+                         left.begin()->first + "\"");
+  }
+  return achieved;
+}
+
+py::dict AchievedToDict(const AchievedByClass& achieved) {
+  py::dict values;
+  for (size_t k = 0; k < achieved.size(); ++k) {
+    values[OpClassName(static_cast<OpClass>(k))] = ToDict(achieved[k]);
+  }
+  return values;
 }
 
 namespace {
@@ -49,8 +88,10 @@ void BindMachine(py::module_& m) {
       m, "Machine",
       "The devices a plan may use and the links between them. Immutable.");
   c.def(py::init([](std::string name, const std::vector<py::dict>& devices,
-                    const std::vector<py::dict>& links) {
+                    const std::vector<py::dict>& links,
+                    std::map<std::string, std::string> sources) {
           Machine machine;
+          machine.sources = std::move(sources);
           machine.name = std::move(name);
           for (const py::dict& device : devices) {
             machine.devices.push_back(FromDict<Device>(device, "device field"));
@@ -62,9 +103,11 @@ void BindMachine(py::module_& m) {
         }),
         py::arg("name"), py::arg("devices") = std::vector<py::dict>(),
         py::arg("links") = std::vector<py::dict>(),
+        py::arg("sources") = std::map<std::string, std::string>(),
         "Devices are dicts of name, type, gflops, gbytes_per_s, memory_bytes, "
-        "cores; "
-        "links of src, dst (indices into devices), gbytes_per_s, latency_us. "
+        "cores, dispatch_us, achieved; "
+        "links of src, dst (indices into devices), gbytes_per_s, latency_us; "
+        "sources say where numbers come from. "
         "What is missing has a default; an unknown key is a TypeError.");
   c.def_static(
       "from_json",
@@ -82,6 +125,9 @@ void BindMachine(py::module_& m) {
   c.def_property_readonly("links", [](const PyMachine& self) {
     return ToDicts(self.machine->links);
   });
+  c.def_property_readonly(
+      "sources", [](const PyMachine& self) { return self.machine->sources; },
+      "Where the numbers come from, by what they are.");
   c.def("__repr__", [](const PyMachine& self) {
     return "<Machine \"" + self.machine->name + "\" of " +
            std::to_string(self.machine->devices.size()) + " devices>";
@@ -98,6 +144,26 @@ void BindMachine(py::module_& m) {
       },
       py::arg("graph"), py::arg("machine"),
       "What a policy is fed: a dict of read-only arrays.");
+  m.def(
+      "roofline_micros",
+      [](const PyOpGraph& graph, const PyMachine& machine, size_t device) {
+        if (device >= machine.machine->devices.size()) {
+          throw py::value_error("the machine has no device " +
+                                std::to_string(device));
+        }
+        const Device& on = machine.machine->devices[device];
+        auto micros = WithoutGil([&] {
+          std::vector<double> values(graph.graph->num_ops());
+          for (int32_t i = 0; i < graph.graph->num_ops(); ++i) {
+            values[i] = RooflineMicros(CostOf(*graph.graph, i),
+                                       graph.graph->def(i).op_class, on);
+          }
+          return values;
+        });
+        return Owned(std::move(micros));
+      },
+      py::arg("graph"), py::arg("machine"), py::arg("device") = 0,
+      "Microseconds of each op alone on one of the machine's devices.");
   m.def("schema_json", &SchemaJson,
         "The policy schema: version, names of features, op vocabulary.");
   m.def("op_feature_names", &OpFeatureNames);

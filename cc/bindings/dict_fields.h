@@ -23,6 +23,11 @@
 
 namespace grappler_go {
 
+// {"default": {"gflops": 0.5, "gbytes_per_s": 0.7}, "matmul": {...}}, as in a
+// machine's file. Throws TypeError for another key or another type.
+AchievedByClass AchievedFromDict(const pybind11::dict& values);
+pybind11::dict AchievedToDict(const AchievedByClass& achieved);
+
 class [[gnu::visibility("hidden")]] DictReader {
  public:
   // `what` names the dict in messages: "plan option".
@@ -47,6 +52,16 @@ class [[gnu::visibility("hidden")]] DictReader {
                                     " is not a number of 0 or above");
       }
     }
+  }
+
+  void operator()(const char* key, AchievedByClass& field) {
+    known_.push_back(key);
+    if (!values_.contains(key)) return;
+    pybind11::handle value = values_[key];
+    if (!pybind11::isinstance<pybind11::dict>(value)) {
+      throw pybind11::type_error(Describe(key, value) + " is not a dict");
+    }
+    field = AchievedFromDict(value.cast<pybind11::dict>());
   }
 
   // A field that the caller reads himself.
@@ -90,11 +105,20 @@ class [[gnu::visibility("hidden")]] DictWriter {
   void operator()(const char* key, const T& field) {
     values_[key] = pybind11::cast(field);
   }
+  void operator()(const char* key, AchievedByClass& field) {
+    values_[key] = AchievedToDict(field);
+  }
   pybind11::dict& values() { return values_; }
 
  private:
   pybind11::dict values_;
 };
+
+template <typename Visitor>
+void VisitFields(Visitor& visit, Achieved& fractions) {
+  visit("gflops", fractions.gflops);
+  visit("gbytes_per_s", fractions.gbytes_per_s);
+}
 
 template <typename Visitor>
 void VisitFields(Visitor& visit, Device& device) {
@@ -104,6 +128,8 @@ void VisitFields(Visitor& visit, Device& device) {
   visit("gbytes_per_s", device.gbytes_per_s);
   visit("memory_bytes", device.memory_bytes);
   visit("cores", device.cores);
+  visit("dispatch_us", device.dispatch_us);
+  visit("achieved", device.achieved);
 }
 
 template <typename Visitor>

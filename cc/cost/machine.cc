@@ -2,20 +2,11 @@
 
 #include <cctype>
 #include <cmath>
-#include <exception>
-#include <initializer_list>
 #include <set>
 #include <utility>
 
-#include "nlohmann/json.hpp"
-
 namespace grappler_go {
 namespace {
-
-using Json = nlohmann::json;
-
-constexpr char kFormat[] = "grappler-go-machine";
-constexpr char kVersion[] = "1.0";
 
 std::string Quoted(std::string_view text) {
   return "\"" + std::string(text) + "\"";
@@ -101,165 +92,24 @@ std::string DeviceField(size_t i, const char* field) {
   return "devices[" + std::to_string(i) + "]." + field;
 }
 
+Status CheckAchieved(size_t i, const AchievedByClass& achieved) {
+  for (size_t k = 0; k < achieved.size(); ++k) {
+    const std::string where =
+        DeviceField(i, "achieved.") + OpClassName(static_cast<OpClass>(k));
+    const std::pair<const char*, double> fractions[] = {
+        {".gflops", achieved[k].gflops},
+        {".gbytes_per_s", achieved[k].gbytes_per_s}};
+    for (const auto& [field, fraction] : fractions) {
+      if (fraction > 0 && fraction <= 1) continue;  // neither is a NaN
+      return InvalidArgument(where + field +
+                             " must be a fraction above 0 and at most 1.");
+    }
+  }
+  return OkStatus();
+}
+
 std::string LinkField(size_t i, const char* field) {
   return "links[" + std::to_string(i) + "]." + field;
-}
-
-// Reads the fields of one JSON object and remembers the first thing wrong.
-class ObjectReader {
- public:
-  ObjectReader(const Json& object, std::string where)
-      : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) Fail(where_ + " must be a JSON object.");
-  }
-
-  void CheckFields(std::initializer_list<std::string_view> allowed) {
-    if (!status_.ok()) return;
-    for (const auto& [key, unused] : object_.items()) {
-      bool found = false;
-      for (const std::string_view name : allowed) found |= name == key;
-      if (found) continue;
-      std::string names;
-      for (const std::string_view name : allowed) {
-        names += (names.empty() ? "" : ", ") + std::string(name);
-      }
-      Fail(where_ + " has an unknown field " + Quoted(key) +
-           "; allowed: " + names + ".");
-      return;
-    }
-  }
-
-  void Read(const char* key, std::string* out) {
-    const Json* value = Find(key);
-    if (value == nullptr) return;
-    if (!value->is_string()) return Fail(Field(key) + " must be a string.");
-    *out = value->get<std::string>();
-  }
-
-  void Read(const char* key, double* out) {
-    const Json* value = Find(key);
-    if (value == nullptr) return;
-    if (!value->is_number()) return Fail(Field(key) + " must be a number.");
-    *out = value->get<double>();
-  }
-
-  void Read(const char* key, int64_t* out) {
-    const Json* value = Find(key);
-    if (value == nullptr) return;
-    // A number past int64 is read as unsigned: get() would wrap it.
-    if (!value->is_number_integer() ||
-        (value->is_number_unsigned() &&
-         value->get<uint64_t>() > uint64_t{INT64_MAX})) {
-      return Fail(Field(key) + " must be a 64-bit integer.");
-    }
-    *out = value->get<int64_t>();
-  }
-
-  void Read(const char* key, int32_t* out) {
-    int64_t wide = *out;
-    Read(key, &wide);
-    if (!status_.ok()) return;
-    if (wide < INT32_MIN || wide > INT32_MAX) {
-      return Fail(Field(key) + " must be a 32-bit integer.");
-    }
-    *out = static_cast<int32_t>(wide);
-  }
-
-  // Null when it is absent and may be.
-  const Json* ReadArray(const char* key, bool required) {
-    const Json* value = required ? Find(key) : Optional(key);
-    if (value != nullptr && !value->is_array()) {
-      Fail(Field(key) + " must be a list.");
-      return nullptr;
-    }
-    return value;
-  }
-
-  bool Has(const char* key) const {
-    return status_.ok() && object_.contains(key);
-  }
-  const Status& status() const { return status_; }
-
- private:
-  std::string Field(const char* key) const { return where_ + "." + key; }
-
-  const Json* Optional(const char* key) {
-    if (!status_.ok()) return nullptr;
-    const auto it = object_.find(key);
-    return it == object_.end() ? nullptr : &*it;
-  }
-
-  const Json* Find(const char* key) {
-    const Json* value = Optional(key);
-    if (value == nullptr && status_.ok()) Fail(Field(key) + " is missing.");
-    return value;
-  }
-
-  void Fail(std::string message) {
-    if (status_.ok()) status_ = InvalidArgument(std::move(message));
-  }
-
-  const Json& object_;
-  std::string where_;
-  Status status_;
-};
-
-Status ReadDevice(const Json& json, const std::string& where, Device* device) {
-  ObjectReader reader(json, where);
-  reader.CheckFields(
-      {"name", "type", "gflops", "gbytes_per_s", "memory_bytes", "cores"});
-  reader.Read("name", &device->name);
-  reader.Read("type", &device->type);
-  reader.Read("gflops", &device->gflops);
-  reader.Read("gbytes_per_s", &device->gbytes_per_s);
-  if (reader.Has("memory_bytes")) {
-    reader.Read("memory_bytes", &device->memory_bytes);
-  }
-  if (reader.Has("cores")) reader.Read("cores", &device->cores);
-  return reader.status();
-}
-
-Status ReadLink(const Json& json, const std::string& where, Link* link) {
-  ObjectReader reader(json, where);
-  reader.CheckFields({"src", "dst", "gbytes_per_s", "latency_us"});
-  reader.Read("src", &link->src);
-  reader.Read("dst", &link->dst);
-  reader.Read("gbytes_per_s", &link->gbytes_per_s);
-  reader.Read("latency_us", &link->latency_us);
-  return reader.status();
-}
-
-Status ReadMachine(const Json& json, Machine* machine) {
-  ObjectReader reader(json, "machine");
-  std::string format, version;
-  reader.Read("format", &format);
-  reader.Read("version", &version);
-  GO_RETURN_IF_ERROR(reader.status());
-  if (format != kFormat) {
-    return InvalidArgument("machine.format is " + Quoted(format) +
-                           "; a machine file has " + Quoted(kFormat) + ".");
-  }
-  if (version != kVersion) {
-    return InvalidArgument("machine.version is " + Quoted(version) +
-                           "; this release reads version " + kVersion + ".");
-  }
-  reader.CheckFields({"format", "version", "name", "devices", "links"});
-  if (reader.Has("name")) reader.Read("name", &machine->name);
-  const Json* devices = reader.ReadArray("devices", true);
-  const Json* links = reader.ReadArray("links", false);
-  GO_RETURN_IF_ERROR(reader.status());
-  for (size_t i = 0; i < devices->size(); ++i) {
-    machine->devices.emplace_back();
-    GO_RETURN_IF_ERROR(ReadDevice((*devices)[i],
-                                  "devices[" + std::to_string(i) + "]",
-                                  &machine->devices.back()));
-  }
-  for (size_t i = 0; links != nullptr && i < links->size(); ++i) {
-    machine->links.emplace_back();
-    GO_RETURN_IF_ERROR(ReadLink((*links)[i], "links[" + std::to_string(i) + "]",
-                                &machine->links.back()));
-  }
-  return machine->Validate();
 }
 
 }  // namespace
@@ -314,6 +164,11 @@ Status Machine::Validate() const {
       return InvalidArgument(DeviceField(i, "memory_bytes") +
                              " is negative; use 0 for no limit.");
     }
+    if (!std::isfinite(device.dispatch_us) || device.dispatch_us < 0) {
+      return InvalidArgument(DeviceField(i, "dispatch_us") +
+                             " must be zero or a positive number.");
+    }
+    GO_RETURN_IF_ERROR(CheckAchieved(i, device.achieved));
     if (device.cores < 1) {
       return InvalidArgument(DeviceField(i, "cores") + " must be at least 1.");
     }
@@ -350,41 +205,17 @@ Status Machine::Validate() const {
   return OkStatus();
 }
 
-StatusOr<Machine> MachineFromJson(std::string_view json) {
-  try {
-    const Json parsed = Json::parse(json.begin(), json.end());
-    Machine machine;
-    GO_RETURN_IF_ERROR(ReadMachine(parsed, &machine));
-    return machine;
-  } catch (const std::exception& e) {
-    return InvalidArgument(std::string("The machine is not valid JSON: ") +
-                           e.what());
+Link SlowestLink(const Machine& machine) {
+  Link slowest;
+  for (size_t k = 0; k < machine.links.size(); ++k) {
+    const Link& link = machine.links[k];
+    if (k == 0 || link.gbytes_per_s < slowest.gbytes_per_s ||
+        (link.gbytes_per_s == slowest.gbytes_per_s &&
+         link.latency_us > slowest.latency_us)) {
+      slowest = link;
+    }
   }
-}
-
-std::string MachineToJson(const Machine& machine) {
-  using Ordered = nlohmann::ordered_json;
-  Ordered json = {{"format", kFormat},
-                  {"version", kVersion},
-                  {"name", machine.name},
-                  {"devices", Ordered::array()},
-                  {"links", Ordered::array()}};
-  for (const Device& device : machine.devices) {
-    json["devices"].push_back({{"name", device.name},
-                               {"type", device.type},
-                               {"gflops", device.gflops},
-                               {"gbytes_per_s", device.gbytes_per_s},
-                               {"memory_bytes", device.memory_bytes},
-                               {"cores", device.cores}});
-  }
-  for (const Link& link : machine.links) {
-    json["links"].push_back({{"src", link.src},
-                             {"dst", link.dst},
-                             {"gbytes_per_s", link.gbytes_per_s},
-                             {"latency_us", link.latency_us}});
-  }
-  // A name that is not UTF-8 must not throw; it comes out with replacements.
-  return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
+  return slowest;
 }
 
 }  // namespace grappler_go

@@ -1,24 +1,61 @@
 // The devices a plan may use and the links between them.
+//
+// As a file (machine_json.cc) a machine is JSON of format version 1.1:
+//
+//   {"format": "grappler-go-machine", "version": "1.1", "name": "two GPUs",
+//    "devices": [{"name": "/job:localhost/replica:0/task:0/device:GPU:0",
+//                 "type": "GPU", "gflops": 9300, "gbytes_per_s": 732,
+//                 "memory_bytes": 17179869184, "cores": 1, "dispatch_us": 5,
+//                 "achieved": {"default": {"gflops": 0.5, "gbytes_per_s": 0.7},
+//                              "matmul": {"gflops": 0.9, "gbytes_per_s":
+//                              0.7}}},
+//                ...],
+//    "default_link": {"gbytes_per_s": 12, "latency_us": 10},
+//    "links": [{"src": 0, "dst": 1, "gbytes_per_s": 25, "latency_us": 2}],
+//    "sources": {"devices.gflops": "where the number comes from"}}
+//
+// memory_bytes, cores, dispatch_us, achieved and sources may be missing, and so
+// may either default_link or links as long as every pair of devices has a link.
 #ifndef GRAPPLER_GO_COST_MACHINE_H_
 #define GRAPPLER_GO_COST_MACHINE_H_
 
+#include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cc/base/status.h"
+#include "cc/graph/op_def.h"
 
 namespace grappler_go {
+
+// What TensorFlow's executor takes to dispatch one op on a CPU, microseconds.
+constexpr double kDispatchMicros = 1.0;
+
+// What ops of one class get of a device's peak rates, each above 0 and at
+// most 1.
+struct Achieved {
+  double gflops = 1.0;
+  double gbytes_per_s = 1.0;
+};
+
+using AchievedByClass =
+    std::array<Achieved, static_cast<size_t>(OpClass::kNumClasses)>;
 
 struct Device {
   std::string name;            // as TensorFlow spells it:
                                // /job:worker/replica:0/task:0/device:CPU:0
   std::string type;            // "CPU", "GPU"
-  double gflops = 100.0;       // float32 multiply-adds count as two
-  double gbytes_per_s = 20.0;  // memory bandwidth
+  double gflops = 100.0;       // peak, float32; multiply-adds count as two
+  double gbytes_per_s = 20.0;  // peak memory bandwidth
   int64_t memory_bytes = 0;    // 0: no limit
   int32_t cores = 1;           // ops that can run side by side
+  // From one op's end to the next one's start: the executor's dispatch on a
+  // CPU, the launch of a kernel on a GPU. Microseconds.
+  double dispatch_us = kDispatchMicros;
+  AchievedByClass achieved = {};  // by OpClass
 };
 
 struct Link {
@@ -32,6 +69,8 @@ struct Machine {
   std::vector<Device> devices;
   std::vector<Link>
       links;  // directed; a missing one means: as the slowest given
+  // Where the numbers come from, by what they are: for people.
+  std::map<std::string, std::string> sources;
 
   // -1 when there is no such device. Accepts the short forms that TensorFlow
   // does ("/device:CPU:1", "CPU:1") when they are unambiguous.
@@ -41,11 +80,16 @@ struct Machine {
   Status Validate() const;
 };
 
-// JSON, format version 1.0: {"format": "grappler-go-machine", "version": "1.0",
-// "name": ..., "devices": [{"name","type","gflops","gbytes_per_s",
-// "memory_bytes","cores"}], "links":
-// [{"src","dst","gbytes_per_s","latency_us"}]}. Unknown fields are errors.
+// The link that stands for those a machine does not name: as slow as its
+// slowest; Link's defaults where it names none.
+Link SlowestLink(const Machine& machine);
+
+// Reads the format above. Errors: kInvalidArgument, naming the field, for what
+// Validate() refuses, an unknown or missing field, a value of another type, a
+// pair of devices without a link, another major version. A newer minor version
+// is read as long as its fields are known here.
 StatusOr<Machine> MachineFromJson(std::string_view json);
+// Writes it. Pairs of devices without a link get SlowestLink() as default_link.
 std::string MachineToJson(const Machine& machine);
 
 }  // namespace grappler_go

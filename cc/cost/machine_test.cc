@@ -19,7 +19,13 @@ Machine ThreeDevices() {
   machine.devices = {{kCpu0, "CPU", 100.0, 20.0, 0},
                      {kCpu1, "CPU", 50.5, 10.0, int64_t{1} << 34},
                      {kGpu0, "GPU", 9000.0, 700.0, int64_t{1} << 40}};
-  machine.links = {{0, 2, 12.0, 10.0}, {2, 0, 11.5, 0.0}};
+  machine.links = {{0, 2, 12.0, 10.0}, {2, 0, 11.5, 0.0},  {0, 1, 5.0, 1.0},
+                   {1, 0, 5.0, 1.0},   {1, 2, 12.0, 10.0}, {2, 1, 12.0, 10.0}};
+  machine.devices[2].dispatch_us = 5.0;
+  machine.devices[2].achieved.fill({0.5, 0.75});
+  machine.devices[2].achieved[static_cast<size_t>(OpClass::kConv)] = {0.25,
+                                                                      0.5};
+  machine.sources = {{"GPU gflops", "data sheet"}};
   return machine;
 }
 
@@ -56,9 +62,32 @@ TEST(Machine, SurvivesJsonUnchanged) {
   ASSERT_EQ(read->devices.size(), 3u);
   EXPECT_EQ(read->devices[1].gflops, 50.5);
   EXPECT_EQ(read->devices[2].memory_bytes, int64_t{1} << 40);
-  ASSERT_EQ(read->links.size(), 2u);
+  ASSERT_EQ(read->links.size(), 6u);
   EXPECT_EQ(read->links[1].src, 2);
   EXPECT_EQ(read->links[1].gbytes_per_s, 11.5);
+  const Device& gpu = read->devices[2];
+  EXPECT_EQ(gpu.dispatch_us, 5.0);
+  const auto achieved = [&gpu](OpClass op_class) {
+    return gpu.achieved[static_cast<size_t>(op_class)];
+  };
+  EXPECT_EQ(achieved(OpClass::kConv).gflops, 0.25);
+  EXPECT_EQ(achieved(OpClass::kConv).gbytes_per_s, 0.5);
+  EXPECT_EQ(achieved(OpClass::kMatMul).gflops, 0.5);
+  EXPECT_EQ(achieved(OpClass::kOther).gbytes_per_s, 0.75);
+  EXPECT_EQ(read->devices[0].achieved[0].gflops, 1.0);
+  EXPECT_EQ(read->sources.at("GPU gflops"), "data sheet");
+}
+
+TEST(Machine, WritesTheSlowestLinkForThoseItLacks) {
+  Machine machine = ThreeDevices();
+  machine.links.resize(3);
+  const StatusOr<Machine> read = MachineFromJson(MachineToJson(machine));
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  ASSERT_EQ(read->links.size(), 6u);
+  for (size_t i = 3; i < 6; ++i) {
+    EXPECT_EQ(read->links[i].gbytes_per_s, 5.0);
+    EXPECT_EQ(read->links[i].latency_us, 1.0);
+  }
 }
 
 TEST(Machine, ANameThatIsNotUtf8DoesNotThrow) {
@@ -106,6 +135,18 @@ TEST(Machine, RejectsRatesThatAreNotPositiveAndNamesTheField) {
   machine = ThreeDevices();
   machine.links[0].latency_us = -0.5;
   EXPECT_TRUE(Starts(WhyNot(machine), "links[0].latency_us"));
+  machine = ThreeDevices();
+  machine.devices[1].dispatch_us = -1;
+  EXPECT_TRUE(Starts(WhyNot(machine), "devices[1].dispatch_us"));
+}
+
+TEST(Machine, RejectsFractionsThatAreNone) {
+  for (const double bad : {0.0, -0.5, 1.5, std::nan("")}) {
+    Machine machine = ThreeDevices();
+    machine.devices[1].achieved[static_cast<size_t>(OpClass::kConv)].gflops =
+        bad;
+    EXPECT_TRUE(Starts(WhyNot(machine), "devices[1].achieved.conv.gflops"));
+  }
 }
 
 TEST(Machine, RejectsLinksToDevicesThatAreNotThere) {
@@ -119,7 +160,7 @@ TEST(Machine, RejectsLinksToDevicesThatAreNotThere) {
   EXPECT_TRUE(Starts(WhyNot(machine), "links[0].dst"));
   machine = ThreeDevices();
   machine.links.push_back(machine.links[0]);
-  EXPECT_TRUE(Starts(WhyNot(machine), "links[2].src"));
+  EXPECT_TRUE(Starts(WhyNot(machine), "links[6].src"));
 }
 
 TEST(Machine, RejectsNamesThatTensorFlowWouldNotRead) {
@@ -160,10 +201,81 @@ TEST(MachineFromJson, NamesTheFieldThatIsWrong) {
              "links[0].src must be a 32-bit integer"));
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "machine\"", "plan\"")),
                      "machine.format is \"grappler-go-plan\""));
-  EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.0\"", "\"2.0\"")),
-                     "machine.version is \"2.0\""));
+  for (const char* version : {"\"2.0\"", "\"1\"", "\"1.x\"", "\"1.1.1\""}) {
+    EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.1\"", version)),
+                       "machine.version is " + std::string(version)));
+  }
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"name\"", "\"nome\"")),
                      "machine has an unknown field"));
+}
+
+TEST(MachineFromJson, ReadsOlderAndNewerMinorVersions) {
+  const std::string json = MachineToJson(ThreeDevices());
+  for (const char* version : {"\"1.0\"", "\"1.9\""}) {
+    EXPECT_TRUE(MachineFromJson(Replaced(json, "\"1.1\"", version)).ok());
+  }
+  // What it cannot read it blames on the version.
+  const std::string newer = Replaced(json, "\"1.1\"", "\"1.9\"");
+  const std::string why = WhyNotJson(Replaced(newer, "\"src\"", "\"from\""));
+  EXPECT_TRUE(Starts(why, "links[0] has an unknown field \"from\""));
+  EXPECT_NE(why.find("version 1.9; this release knows 1.1"), std::string::npos);
+}
+
+std::string TwoDevices(const std::string& rest) {
+  return R"({"format": "grappler-go-machine", "version": "1.1", "devices": [
+    {"name": "/device:GPU:0", "type": "GPU", "gflops": 1, "gbytes_per_s": 1},
+    {"name": "/device:GPU:1", "type": "GPU", "gflops": 1, "gbytes_per_s": 1}])" +
+         rest + "}";
+}
+
+TEST(MachineFromJson, RejectsMissingLinks) {
+  EXPECT_TRUE(Starts(WhyNotJson(TwoDevices("")),
+                     "links has none from 0 (/device:GPU:0) to 1 "
+                     "(/device:GPU:1); add it, or a default_link"));
+  EXPECT_TRUE(Starts(
+      WhyNotJson(TwoDevices(
+          R"(, "links": [{"src": 0, "dst": 1, "gbytes_per_s": 1, "latency_us": 1}])")),
+      "links has none from 1"));
+}
+
+TEST(MachineFromJson, TheDefaultLinkStandsForThoseThatAreNotListed) {
+  const StatusOr<Machine> machine = MachineFromJson(TwoDevices(
+      R"(, "default_link": {"gbytes_per_s": 12, "latency_us": 10},
+           "links": [{"src": 1, "dst": 0, "gbytes_per_s": 3, "latency_us": 4}])"));
+  ASSERT_TRUE(machine.ok()) << machine.status().message();
+  ASSERT_EQ(machine->links.size(), 2u);
+  EXPECT_EQ(machine->links[0].gbytes_per_s, 3);
+  EXPECT_EQ(machine->links[1].src, 0);
+  EXPECT_EQ(machine->links[1].dst, 1);
+  EXPECT_EQ(machine->links[1].gbytes_per_s, 12);
+  EXPECT_EQ(machine->links[1].latency_us, 10);
+}
+
+TEST(MachineFromJson, RejectsDefaultLinksThatCarryNothing) {
+  EXPECT_TRUE(
+      Starts(WhyNotJson(TwoDevices(
+                 R"(, "default_link": {"gbytes_per_s": 0, "latency_us": 10})")),
+             "default_link.gbytes_per_s must be a positive number"));
+  EXPECT_TRUE(
+      Starts(WhyNotJson(TwoDevices(
+                 R"(, "default_link": {"gbytes_per_s": 1, "latency_us": -1})")),
+             "default_link.latency_us must be"));
+  EXPECT_TRUE(
+      Starts(WhyNotJson(TwoDevices(R"(, "default_link": {"gbytes_per_s": 1})")),
+             "default_link.latency_us is missing"));
+}
+
+TEST(MachineFromJson, NamesTheFractionThatIsWrong) {
+  const std::string json = MachineToJson(ThreeDevices());
+  EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"conv\"", "\"convolution\"")),
+                     "devices[2].achieved has an unknown class of ops "
+                     "\"convolution\"; allowed: argument, call"));
+  EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "0.25", "0")),
+                     "devices[2].achieved.conv.gflops must be a fraction"));
+  EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "0.25", "\"all\"")),
+                     "devices[2].achieved.conv.gflops must be a number"));
+  EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"data sheet\"", "3")),
+                     "machine.sources.GPU gflops must be a string"));
 }
 
 TEST(MachineFromJson, RejectsWhatIsNotAMachine) {

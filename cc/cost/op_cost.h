@@ -6,6 +6,7 @@
 // two operations, a gather or slice reads what it returns and not what it picks
 // from, views and constants cost nothing. It differs in counting a reduction's
 // and a pooling's every input once per use, and weight updates by their reads.
+// The formulas stand in op_formula.cc, a row an op.
 #ifndef GRAPPLER_GO_COST_OP_COST_H_
 #define GRAPPLER_GO_COST_OP_COST_H_
 
@@ -22,25 +23,32 @@ struct OpCost {
   // that ReadVariableOp hands out does not: its buffer is shared, not copied.
   double bytes_read = 0;
   double bytes_written = 0;
-  bool known = false;  // false: a shape was missing, the rest is 0
+  // False: the op has no formula or a shape is missing; the rest is then 0.
+  bool known = false;
 };
 
 // What one element of an OpClass::kTranscendental op counts, in operations:
-// about Eigen's cost of a vectorized exp or tanh.
+// about Eigen's cost of a vectorized exp or tanh. The gradients of that class
+// count the same, which is too much for those that reuse the forward result
+// (TanhGrad, SigmoidGrad): the fitted costs of policies are in these units.
 constexpr double kTranscendentalFlops = 20.0;
 
 OpCost CostOf(const OpGraph& graph, int32_t op);
+
+// Whether ops of this type have a formula at all; where they have, a cost that
+// is not known is for a missing shape. Calls have none: their bodies are not
+// looked into. Nor do ops whose work no shape tells (Python functions, strings,
+// input pipelines), nor those missing from the table of ops.
+bool HasFormula(const OpDef& def);
 
 // True for ops that do nothing at run time: constants, arguments, views.
 bool IsFree(OpClass op_class);
 
 // Time of the op alone on a device, in microseconds: the larger of the compute
-// and the memory time plus one dispatch. 0 for ops that IsFree.
+// and the memory time at what its class achieves of the device's rates, plus
+// one dispatch. 0 for ops that IsFree.
 double RooflineMicros(const OpCost& cost, OpClass op_class,
                       const Device& device);
-
-// What TensorFlow's executor takes to dispatch one op on a CPU, microseconds.
-constexpr double kDispatchMicros = 1.0;
 
 }  // namespace grappler_go
 

@@ -138,16 +138,97 @@ TEST(CostOf, UpdatesReadAndWriteTheirVariables) {
                  .Node("op", "AssignVariableOp", {"v", "value"}));
   EXPECT_EQ(assign.flops, 0);
   EXPECT_EQ(assign.bytes_read, 4000);
-  const OpCost momentum =
-      CostIn(GraphBuilder()
-                 .VarArg("v", {1000})
-                 .VarArg("m", {1000})
-                 .Arg("rate", {})
-                 .Arg("gradient", {1000})
-                 .Node("op", "ResourceApplyMomentum",
-                       {"v", "m", "rate", "gradient", "rate"}));
-  EXPECT_EQ(momentum.bytes_written, 8000);
-  EXPECT_GT(momentum.flops, 1000);
+}
+
+TEST(CostOf, ScattersIntoVariablesTouchTheRowsTheyName) {
+  GraphBuilder builder;
+  builder.VarArg("v", {1000, 4})
+      .Arg("ids", {5}, kInt32)
+      .Arg("rows", {5, 4})
+      .Node("add", "ResourceScatterAdd", {"v", "ids", "rows"})
+      .Node("update", "ResourceScatterUpdate", {"v", "ids", "rows"})
+      .Node("gather", "ResourceGather", {"v", "ids"},
+            {{"dtype", TypeAttrValue(kFloat)}});
+  const OpCost add = CostIn(builder, "add");
+  EXPECT_EQ(add.flops, 20);
+  EXPECT_EQ(add.bytes_read, 4 * (5 + 20 + 20));
+  EXPECT_EQ(add.bytes_written, 4 * 20);
+  const OpCost update = CostIn(builder, "update");
+  EXPECT_EQ(update.flops, 0);
+  EXPECT_EQ(update.bytes_read, 4 * (5 + 20));
+  const OpCost gather = CostIn(builder, "gather");
+  EXPECT_EQ(gather.bytes_read, 4 * (5 + 20));
+  EXPECT_EQ(gather.bytes_written, 4 * 20);
+}
+
+// What TensorFlow's op definitions say: variables first, then scalars and the
+// gradient at its place.
+struct Optimizer {
+  const char* op;
+  int variables, gradient, inputs;
+  double flops;  // on each weight
+};
+
+constexpr Optimizer kOptimizers[] = {
+    {"ResourceApplyGradientDescent", 1, 2, 3, 2},
+    {"ResourceApplyMomentum", 2, 3, 5, 4},
+    {"ResourceApplyKerasMomentum", 2, 3, 5, 4},
+    {"ResourceApplyAdagrad", 2, 3, 4, 6},
+    {"ResourceApplyAdagradV2", 2, 4, 5, 7},
+    {"ResourceApplyAdadelta", 3, 6, 7, 16},
+    {"ResourceApplyAdam", 3, 9, 10, 12},
+    {"ResourceApplyAdaMax", 3, 8, 9, 10},
+    {"ResourceApplyAdamWithAmsgrad", 4, 10, 11, 13},
+    {"ResourceApplyRMSProp", 3, 7, 8, 11},
+    {"ResourceApplyCenteredRMSProp", 4, 8, 9, 16},
+    {"ResourceApplyFtrl", 3, 3, 8, 17},
+    {"ResourceApplyFtrlV2", 3, 3, 9, 19},
+    {"ApplyAdam", 3, 9, 10, 12},
+    {"ApplyMomentum", 2, 3, 5, 4},
+};
+
+TEST(CostOf, OptimizersReadAndWriteAllThatTheyKeepOfAWeight) {
+  for (const Optimizer& optimizer : kOptimizers) {
+    const bool by_reference = optimizer.op[0] == 'A';
+    GraphBuilder builder;
+    std::vector<std::string> names;
+    for (int i = 0; i < optimizer.inputs; ++i) {
+      names.push_back("in" + std::to_string(i));
+      if (i >= optimizer.variables) {
+        builder.Arg(names.back(),
+                    i == optimizer.gradient ? Dims{1000} : Dims{});
+      } else if (by_reference) {
+        builder.Node(
+            names.back(), "VariableV2", {},
+            {{"dtype", TypeAttrValue(kFloat)}, {"shape", ShapeAttr({1000})}});
+      } else {
+        builder.VarArg(names.back(), {1000});
+      }
+    }
+    const OpCost cost = CostIn(builder.Node("op", optimizer.op, names));
+    const double scalars = optimizer.inputs - optimizer.variables - 1;
+    EXPECT_TRUE(cost.known) << optimizer.op;
+    EXPECT_EQ(cost.flops, 1000 * optimizer.flops) << optimizer.op;
+    EXPECT_EQ(cost.bytes_read, 4 * (1000 * (optimizer.variables + 1) + scalars))
+        << optimizer.op;
+    EXPECT_EQ(cost.bytes_written, 4000 * optimizer.variables) << optimizer.op;
+  }
+}
+
+TEST(CostOf, SparseOptimizersTouchTheRowsOfTheGradient) {
+  // One value a row: its index is larger than the row.
+  GraphBuilder builder;
+  builder.VarArg("v", {100000, 1})
+      .VarArg("a", {100000, 1})
+      .Arg("rate", {})
+      .Arg("gradient", {5, 1})
+      .Arg("ids", {5}, kInt64)
+      .Node("op", "ResourceSparseApplyAdagrad",
+            {"v", "a", "rate", "gradient", "ids"});
+  const OpCost cost = CostIn(builder);
+  EXPECT_EQ(cost.flops, 5 * 6);
+  EXPECT_EQ(cost.bytes_read, 2 * 20 + 4 + 20 + 8 * 5);
+  EXPECT_EQ(cost.bytes_written, 2 * 20);
 }
 
 TEST(CostOf, FreeOpsAreKnownToCostNothing) {
@@ -191,8 +272,25 @@ TEST(RooflineMicros, IsTheSlowerOfComputeAndMemoryPlusADispatch) {
   cost.flops = 0;
   EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kMatMul, device),
                    5 + kDispatchMicros);
+  device.dispatch_us = 7;
+  EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kMatMul, device), 5 + 7);
   EXPECT_EQ(RooflineMicros(cost, OpClass::kShape, device), 0);
   EXPECT_EQ(RooflineMicros(cost, OpClass::kConstOp, device), 0);
+}
+
+TEST(RooflineMicros, TakesWhatTheClassAchieves) {
+  Device device;
+  device.gflops = 100;
+  device.gbytes_per_s = 10;
+  device.dispatch_us = 0;
+  device.achieved[static_cast<size_t>(OpClass::kConv)] = {0.5, 0.25};
+  OpCost cost;
+  cost.flops = 1e6;
+  EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kMatMul, device), 10);
+  EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kConv, device), 20);
+  cost.bytes_read = 1e5;
+  EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kMatMul, device), 10);
+  EXPECT_DOUBLE_EQ(RooflineMicros(cost, OpClass::kConv, device), 40);
 }
 
 }  // namespace

@@ -86,7 +86,8 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     }
     return micros;
   }
-  Device first_cpu;
+  // The host's; on a machine without one, the first device's.
+  Device first_cpu = machine.devices.empty() ? Device() : machine.devices[0];
   for (const Device& d : machine.devices) {
     if (d.type == "CPU") {
       first_cpu = d;
@@ -106,7 +107,7 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     // does not go through memory.
     cost.bytes_read = cost.bytes_written = 0;
     const double compute =
-        RooflineMicros(cost, op_class, device) - kDispatchMicros;
+        RooflineMicros(cost, op_class, device) - device.dispatch_us;
     micros.alone[i] = static_cast<float>(alone);
     micros.compiled[i] =
         static_cast<float>(std::min(alone, std::max(0.0, compute)));

@@ -16,19 +16,6 @@ namespace {
 // A link for each pair of devices has a number.
 constexpr size_t kMaxDevices = 4096;
 
-Link SlowestLink(const Machine& machine) {
-  Link slowest;
-  for (size_t k = 0; k < machine.links.size(); ++k) {
-    const Link& link = machine.links[k];
-    if (k == 0 || link.gbytes_per_s < slowest.gbytes_per_s ||
-        (link.gbytes_per_s == slowest.gbytes_per_s &&
-         link.latency_us > slowest.latency_us)) {
-      slowest = link;
-    }
-  }
-  return slowest;
-}
-
 Storage StorageOf(const OpGraph& graph, int32_t op) {
   if (IsAlwaysThere(graph, op)) return Storage::kResident;
   // Switch, Merge and the like hand their input on.

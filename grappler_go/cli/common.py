@@ -109,8 +109,9 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
     flags.DEFINE_list(
         "devices",
         None,
-        "Where ops may be placed: 'all', names such as CPU:0,CPU:1, or a machine's JSON file. "
-        "Without it: the devices that a graph uses already.",
+        "Where ops may be placed: 'all', names such as CPU:0,CPU:1, a machine that ships (see "
+        "grappler-go machines) or its JSON file. Without it: the devices that a graph uses "
+        "already.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -153,9 +154,7 @@ def settings_from(values: flags.FlagValues, *, callables: bool = True) -> dict[s
             load_function(values.policy) if is_callable and callables else values.policy
         )
     if values.devices:
-        one = values.devices[0] if len(values.devices) == 1 else None
-        is_file = one is not None and (one == "all" or one.endswith(".json"))
-        found["devices"] = one if is_file else list(values.devices)
+        found["devices"] = devices_from(values.devices)
     if values.memory_limit is not None:
         limit = values.memory_limit
         is_fraction = limit.startswith(("0.", "."))
@@ -164,6 +163,12 @@ def settings_from(values: flags.FlagValues, *, callables: bool = True) -> dict[s
         if values[key].value is not None:
             found[key] = values[key].value
     return found
+
+
+def devices_from(texts: list[str]) -> str | list[str]:
+    """--devices or --machine as what grappler_go takes: one text may name a machine
+    or its file, several are devices."""
+    return texts[0] if len(texts) == 1 else list(texts)
 
 
 def load_function(spec: str) -> Any:

@@ -1,5 +1,7 @@
 """Says what is decided for a graph, and for each kind of op why not.
 
+Also lists the ops whose cost is not known, with their share of the predicted time.
+
 The graph may be a recorded GraphDef (.pb) or a folder of them, a SavedModel, a
 built-in program (see grappler-go bench --list), or module:function, which
 returns a step, or a step and its arguments. Nothing is applied.
@@ -12,6 +14,7 @@ Examples:
 """
 
 import collections
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +26,7 @@ from grappler_go.cli import common
 if TYPE_CHECKING:
     from grappler_go._core import OpGraph, Plan
     from grappler_go.captured import CapturedGraph
+    from grappler_go.costs import UncostedOps
 
 USAGE = "[flags] GRAPH"
 FLAGS = common.new_flags()
@@ -119,6 +123,11 @@ class Explanation:
             )
         return sorted(rows, key=lambda row: -row["ops"])
 
+    def uncosted(self) -> "list[UncostedOps]":
+        """The ops whose work no formula or no shape tells."""
+        devices = common.devices_from(FLAGS.devices) if FLAGS.devices else None
+        return grappler_go.uncosted_ops(self.graph, devices)
+
     def of_op(self, name: str) -> dict[str, Any]:
         """Everything about one op."""
         graph = self.graph
@@ -149,6 +158,7 @@ class Explanation:
             "summary": self.summary,
             "per_type": self.per_type(),
             "groups": self.groups(),
+            "uncosted": [dataclasses.asdict(row) for row in self.uncosted()],
             "ops": [self.of_op(name) for name in FLAGS.op],
         }
 
@@ -187,3 +197,17 @@ class Explanation:
             out.print(table)
             if limit and len(groups) > limit:
                 out.print(f"... and {len(groups) - limit} smaller groups; --rows=0 shows all")
+        self._show_uncosted(limit)
+
+    def _show_uncosted(self, limit: int | None) -> None:
+        rows = self.uncosted()
+        if not rows:
+            return
+        common.OUT.print()
+        numbers = ("ops", "predicted time")
+        table = common.new_table("costs that are not known", "op", *numbers, "why", right=numbers)
+        for row in rows[:limit]:
+            table.add_row(row.op, str(row.ops), f"{row.share:.1%}", row.why)
+        common.OUT.print(table)
+        if limit and len(rows) > limit:
+            common.OUT.print(f"... and {len(rows) - limit} more types; --rows=0 shows all")

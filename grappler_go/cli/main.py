@@ -28,6 +28,7 @@ COMMANDS = {
     "explain": "explain",
     "plan": "plan",
     "simulate": "simulate",
+    "machines": "machines",
     "doctor": "doctor",
     "library": "library",
 }

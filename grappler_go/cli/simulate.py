@@ -3,19 +3,20 @@
 Nothing runs, and the machine need not exist. The graph may be a recorded GraphDef
 (.pb) or a folder of them, a SavedModel, a built-in program (see grappler-go bench
 --list), or module:function. With --plan, the step is simulated without and with it.
-A machine is a JSON file (grappler_go.local_machine().to_json() writes one) or names
-of devices; without --machine: the devices that the graph and the plan name. Times
-are rooflines of the machine's rates. --trace opens in ui.perfetto.dev.
+A machine is one that ships (grappler-go machines lists them), a JSON file
+(grappler_go.local_machine().to_json() writes one) or names of devices; without
+--machine: the devices that the graph and the plan name. Times are rooflines of the
+machine's rates. --trace opens in ui.perfetto.dev.
 
 Examples:
   grappler-go simulate transformer-train
   grappler-go simulate step.pb --plan=step.plan.json --trace=step.json
-  grappler-go simulate step.pb --plan=step.plan.json --machine=p100x8.json --chart=step.png
+  grappler-go simulate step.pb --plan=step.plan.json --machine=p100x8 --chart=step.png
   grappler-go simulate step.pb --machine=CPU:0,CPU:1 --json
 """
 
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -30,7 +31,10 @@ FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_string("plan", None, "What is decided for the graph (.json).", flag_values=FLAGS)
 flags.DEFINE_list(
-    "machine", None, "A machine's JSON file, or names such as CPU:0,CPU:1.", flag_values=FLAGS
+    "machine",
+    None,
+    "One that ships, such as p100x4, a machine's JSON file, or names such as CPU:0,CPU:1.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string("trace", None, "Write a trace for Perfetto here (.json).", flag_values=FLAGS)
 flags.DEFINE_string("chart", None, "Draw the step here (.png, .svg, .pdf).", flag_values=FLAGS)
@@ -59,9 +63,7 @@ def run(args: list[str]) -> int:
     captured = common.graphs_of(args[0], FLAGS.signature)[0]
     graph = captured.op_graph()
     plan = grappler_go.load_plan(FLAGS.plan) if FLAGS.plan else None
-    machine: Any = FLAGS.machine
-    if machine and len(machine) == 1 and machine[0].endswith(".json"):
-        machine = machine[0]
+    machine = common.devices_from(FLAGS.machine) if FLAGS.machine else None
     options = {"links": FLAGS.links, "inter_op_threads": FLAGS.inter_op_threads}
     told: dict[str, Simulation] = {}
     if plan is not None:
@@ -76,6 +78,12 @@ def run(args: list[str]) -> int:
         return 0
     for title, result in told.items():
         _show(title, result)
+    uncosted = grappler_go.uncosted_ops(graph, machine)
+    if uncosted:
+        common.OUT.print(
+            f"  {sum(row.ops for row in uncosted)} ops of {len(uncosted)} kinds count as their "
+            "dispatch only: no formula, or a shape is unknown; grappler-go explain lists them"
+        )
     return 0
 
 

@@ -1,0 +1,406 @@
+// Machines as JSON files; the format stands in machine.h.
+#include <charconv>
+#include <exception>
+#include <initializer_list>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "cc/cost/machine.h"
+#include "nlohmann/json.hpp"
+
+namespace grappler_go {
+namespace {
+
+using Json = nlohmann::json;
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr char kFormat[] = "grappler-go-machine";
+constexpr char kVersion[] = "1.1";
+constexpr int kMajor = 1, kMinor = 1;
+// In "achieved": every class that is not named.
+constexpr char kDefaultClass[] = "default";
+
+std::string Quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
+
+// Reads the fields of one JSON object and remembers the first thing wrong.
+class ObjectReader {
+ public:
+  ObjectReader(const Json& object, std::string where)
+      : object_(object), where_(std::move(where)) {
+    if (!object.is_object()) Fail(where_ + " must be a JSON object.");
+  }
+
+  void CheckFields(std::initializer_list<std::string_view> allowed) {
+    if (!status_.ok()) return;
+    for (const auto& [key, unused] : object_.items()) {
+      bool found = false;
+      for (const std::string_view name : allowed) found |= name == key;
+      if (found) continue;
+      std::string names;
+      for (const std::string_view name : allowed) {
+        names += (names.empty() ? "" : ", ") + std::string(name);
+      }
+      Fail(where_ + " has an unknown field " + Quoted(key) +
+           "; allowed: " + names + ".");
+      return;
+    }
+  }
+
+  void Read(const char* key, std::string* out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (!value->is_string()) return Fail(Field(key) + " must be a string.");
+    *out = value->get<std::string>();
+  }
+
+  void Read(const char* key, double* out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    if (!value->is_number()) return Fail(Field(key) + " must be a number.");
+    *out = value->get<double>();
+  }
+
+  void Read(const char* key, int64_t* out) {
+    const Json* value = Find(key);
+    if (value == nullptr) return;
+    // A number past int64 is read as unsigned: get() would wrap it.
+    if (!value->is_number_integer() ||
+        (value->is_number_unsigned() &&
+         value->get<uint64_t>() > uint64_t{INT64_MAX})) {
+      return Fail(Field(key) + " must be a 64-bit integer.");
+    }
+    *out = value->get<int64_t>();
+  }
+
+  void Read(const char* key, int32_t* out) {
+    int64_t wide = *out;
+    Read(key, &wide);
+    if (!status_.ok()) return;
+    if (wide < INT32_MIN || wide > INT32_MAX) {
+      return Fail(Field(key) + " must be a 32-bit integer.");
+    }
+    *out = static_cast<int32_t>(wide);
+  }
+
+  // Null when it is absent and may be.
+  const Json* ReadArray(const char* key, bool required) {
+    const Json* value = required ? Find(key) : Optional(key);
+    if (value != nullptr && !value->is_array()) {
+      Fail(Field(key) + " must be a list.");
+      return nullptr;
+    }
+    return value;
+  }
+
+  bool Has(const char* key) const {
+    return status_.ok() && object_.contains(key);
+  }
+  const Status& status() const { return status_; }
+
+ private:
+  std::string Field(const char* key) const { return where_ + "." + key; }
+
+  const Json* Optional(const char* key) {
+    if (!status_.ok()) return nullptr;
+    const auto it = object_.find(key);
+    return it == object_.end() ? nullptr : &*it;
+  }
+
+  const Json* Find(const char* key) {
+    const Json* value = Optional(key);
+    if (value == nullptr && status_.ok()) Fail(Field(key) + " is missing.");
+    return value;
+  }
+
+  void Fail(std::string message) {
+    if (status_.ok()) status_ = InvalidArgument(std::move(message));
+  }
+
+  const Json& object_;
+  std::string where_;
+  Status status_;
+};
+
+// "1.7" -> {1, 7}; {-1, -1} for anything else.
+std::pair<int, int> ParseVersion(const std::string& text) {
+  int major = -1, minor = -1;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), end, major);
+  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '.') {
+    return {-1, -1};
+  }
+  const auto second = std::from_chars(first.ptr + 1, end, minor);
+  if (second.ec != std::errc() || second.ptr != end || major < 0 || minor < 0) {
+    return {-1, -1};
+  }
+  return {major, minor};
+}
+
+constexpr auto kNumClasses = static_cast<int>(OpClass::kNumClasses);
+
+std::string ClassName(int op_class) {
+  return OpClassName(static_cast<OpClass>(op_class));
+}
+
+Status ReadFractions(const Json& json, const std::string& where,
+                     Achieved* fractions) {
+  ObjectReader reader(json, where);
+  reader.CheckFields({"gflops", "gbytes_per_s"});
+  reader.Read("gflops", &fractions->gflops);
+  reader.Read("gbytes_per_s", &fractions->gbytes_per_s);
+  return reader.status();
+}
+
+Status ReadAchieved(const Json& json, const std::string& where,
+                    AchievedByClass* achieved) {
+  if (!json.is_object()) {
+    return InvalidArgument(where + " must be a JSON object.");
+  }
+  std::set<std::string> known = {kDefaultClass};
+  if (json.contains(kDefaultClass)) {
+    Achieved fractions;
+    GO_RETURN_IF_ERROR(ReadFractions(json[kDefaultClass],
+                                     where + "." + kDefaultClass, &fractions));
+    achieved->fill(fractions);
+  }
+  for (int k = 0; k < kNumClasses; ++k) {
+    const std::string name = ClassName(k);
+    known.insert(name);
+    if (!json.contains(name)) continue;
+    GO_RETURN_IF_ERROR(
+        ReadFractions(json[name], where + "." + name, &(*achieved)[k]));
+  }
+  for (const auto& [key, unused] : json.items()) {
+    if (known.count(key) > 0) continue;
+    std::string names;
+    for (const std::string& name : known) {
+      names += (names.empty() ? "" : ", ") + name;
+    }
+    return InvalidArgument(where + " has an unknown class of ops " +
+                           Quoted(key) + "; allowed: " + names + ".");
+  }
+  return OkStatus();
+}
+
+Status ReadDevice(const Json& json, const std::string& where, Device* device) {
+  ObjectReader reader(json, where);
+  reader.CheckFields({"name", "type", "gflops", "gbytes_per_s", "memory_bytes",
+                      "cores", "dispatch_us", "achieved"});
+  reader.Read("name", &device->name);
+  reader.Read("type", &device->type);
+  reader.Read("gflops", &device->gflops);
+  reader.Read("gbytes_per_s", &device->gbytes_per_s);
+  if (reader.Has("memory_bytes")) {
+    reader.Read("memory_bytes", &device->memory_bytes);
+  }
+  if (reader.Has("cores")) reader.Read("cores", &device->cores);
+  if (reader.Has("dispatch_us")) {
+    reader.Read("dispatch_us", &device->dispatch_us);
+  }
+  GO_RETURN_IF_ERROR(reader.status());
+  if (!json.contains("achieved")) return OkStatus();
+  return ReadAchieved(json["achieved"], where + ".achieved", &device->achieved);
+}
+
+Status ReadLink(const Json& json, const std::string& where, Link* link) {
+  ObjectReader reader(json, where);
+  reader.CheckFields({"src", "dst", "gbytes_per_s", "latency_us"});
+  reader.Read("src", &link->src);
+  reader.Read("dst", &link->dst);
+  reader.Read("gbytes_per_s", &link->gbytes_per_s);
+  reader.Read("latency_us", &link->latency_us);
+  return reader.status();
+}
+
+// Rates without ends.
+Status ReadDefaultLink(const Json& json, Link* link) {
+  const std::string where = "default_link";
+  ObjectReader reader(json, where);
+  reader.CheckFields({"gbytes_per_s", "latency_us"});
+  reader.Read("gbytes_per_s", &link->gbytes_per_s);
+  reader.Read("latency_us", &link->latency_us);
+  GO_RETURN_IF_ERROR(reader.status());
+  // Where every link is named, Validate() does not see it.
+  if (!(link->gbytes_per_s > 0)) {
+    return InvalidArgument(where + ".gbytes_per_s must be a positive number.");
+  }
+  if (!(link->latency_us >= 0)) {
+    return InvalidArgument(where +
+                           ".latency_us must be zero or a positive number.");
+  }
+  return OkStatus();
+}
+
+Status ReadSources(const Json& json,
+                   std::map<std::string, std::string>* sources) {
+  if (!json.is_object()) {
+    return InvalidArgument("machine.sources must be a JSON object.");
+  }
+  for (const auto& [key, value] : json.items()) {
+    if (!value.is_string()) {
+      return InvalidArgument("machine.sources." + key + " must be a string.");
+    }
+    (*sources)[key] = value.get<std::string>();
+  }
+  return OkStatus();
+}
+
+std::set<std::pair<int32_t, int32_t>> LinkedPairs(const Machine& machine) {
+  std::set<std::pair<int32_t, int32_t>> pairs;
+  for (const Link& link : machine.links) pairs.emplace(link.src, link.dst);
+  return pairs;
+}
+
+// Calls missing(src, dst) for each pair without a link until it returns false.
+template <typename Function>
+void ForEachMissingLink(const Machine& machine, const Function& missing) {
+  const auto linked = LinkedPairs(machine);
+  const auto count = static_cast<int32_t>(machine.devices.size());
+  for (int32_t src = 0; src < count; ++src) {
+    for (int32_t dst = 0; dst < count; ++dst) {
+      if (src == dst || linked.count({src, dst}) > 0) continue;
+      if (!missing(src, dst)) return;
+    }
+  }
+}
+
+Status ReadBody(const Json& json, ObjectReader* reader, Machine* machine) {
+  reader->CheckFields({"format", "version", "name", "devices", "default_link",
+                       "links", "sources"});
+  if (reader->Has("name")) reader->Read("name", &machine->name);
+  const Json* devices = reader->ReadArray("devices", true);
+  const Json* links = reader->ReadArray("links", false);
+  GO_RETURN_IF_ERROR(reader->status());
+  for (size_t i = 0; i < devices->size(); ++i) {
+    machine->devices.emplace_back();
+    GO_RETURN_IF_ERROR(ReadDevice((*devices)[i],
+                                  "devices[" + std::to_string(i) + "]",
+                                  &machine->devices.back()));
+  }
+  for (size_t i = 0; links != nullptr && i < links->size(); ++i) {
+    machine->links.emplace_back();
+    GO_RETURN_IF_ERROR(ReadLink((*links)[i], "links[" + std::to_string(i) + "]",
+                                &machine->links.back()));
+  }
+  if (json.contains("sources")) {
+    GO_RETURN_IF_ERROR(ReadSources(json["sources"], &machine->sources));
+  }
+  Link other;
+  const bool has_default = json.contains("default_link");
+  if (has_default) {
+    GO_RETURN_IF_ERROR(ReadDefaultLink(json["default_link"], &other));
+  }
+  GO_RETURN_IF_ERROR(machine->Validate());
+  std::vector<Link> added;
+  Status status;
+  ForEachMissingLink(*machine, [&](int32_t src, int32_t dst) {
+    if (!has_default) {
+      status = InvalidArgument(
+          "links has none from " + std::to_string(src) + " (" +
+          machine->devices[src].name + ") to " + std::to_string(dst) + " (" +
+          machine->devices[dst].name +
+          "); add it, or a default_link for all that are not listed.");
+      return false;
+    }
+    added.push_back({src, dst, other.gbytes_per_s, other.latency_us});
+    return true;
+  });
+  machine->links.insert(machine->links.end(), added.begin(), added.end());
+  return status;
+}
+
+Status ReadMachine(const Json& json, Machine* machine) {
+  ObjectReader reader(json, "machine");
+  std::string format, version;
+  reader.Read("format", &format);
+  reader.Read("version", &version);
+  GO_RETURN_IF_ERROR(reader.status());
+  if (format != kFormat) {
+    return InvalidArgument("machine.format is " + Quoted(format) +
+                           "; a machine file has " + Quoted(kFormat) + ".");
+  }
+  const auto [major, minor] = ParseVersion(version);
+  if (major != kMajor) {
+    return InvalidArgument("machine.version is " + Quoted(version) +
+                           "; this release reads version " + kVersion + ".");
+  }
+  const Status status = ReadBody(json, &reader, machine);
+  if (status.ok() || minor <= kMinor) return status;
+  return InvalidArgument(status.message() + " The file is of version " +
+                         version + "; this release knows " + kVersion + ".");
+}
+
+OrderedJson FractionsJson(const Achieved& fractions) {
+  return {{"gflops", fractions.gflops},
+          {"gbytes_per_s", fractions.gbytes_per_s}};
+}
+
+bool Same(const Achieved& a, const Achieved& b) {
+  return a.gflops == b.gflops && a.gbytes_per_s == b.gbytes_per_s;
+}
+
+// The class of everything else stands for those that are as it is.
+OrderedJson AchievedJson(const AchievedByClass& achieved) {
+  const Achieved& other = achieved[static_cast<size_t>(OpClass::kOther)];
+  OrderedJson json = OrderedJson::object();
+  if (!Same(other, Achieved())) json[kDefaultClass] = FractionsJson(other);
+  for (int k = 0; k < kNumClasses; ++k) {
+    if (Same(achieved[k], other)) continue;
+    json[ClassName(k)] = FractionsJson(achieved[k]);
+  }
+  return json;
+}
+
+}  // namespace
+
+StatusOr<Machine> MachineFromJson(std::string_view json) {
+  try {
+    const Json parsed = Json::parse(json.begin(), json.end());
+    Machine machine;
+    GO_RETURN_IF_ERROR(ReadMachine(parsed, &machine));
+    return machine;
+  } catch (const std::exception& e) {
+    return InvalidArgument(std::string("The machine is not valid JSON: ") +
+                           e.what());
+  }
+}
+
+std::string MachineToJson(const Machine& machine) {
+  OrderedJson json = {{"format", kFormat},
+                      {"version", kVersion},
+                      {"name", machine.name},
+                      {"devices", OrderedJson::array()}};
+  for (const Device& device : machine.devices) {
+    OrderedJson fields = {{"name", device.name},
+                          {"type", device.type},
+                          {"gflops", device.gflops},
+                          {"gbytes_per_s", device.gbytes_per_s},
+                          {"memory_bytes", device.memory_bytes},
+                          {"cores", device.cores},
+                          {"dispatch_us", device.dispatch_us}};
+    OrderedJson achieved = AchievedJson(device.achieved);
+    if (!achieved.empty()) fields["achieved"] = std::move(achieved);
+    json["devices"].push_back(std::move(fields));
+  }
+  ForEachMissingLink(machine, [&](int32_t, int32_t) {
+    const Link link = SlowestLink(machine);
+    json["default_link"] = {{"gbytes_per_s", link.gbytes_per_s},
+                            {"latency_us", link.latency_us}};
+    return false;
+  });
+  json["links"] = OrderedJson::array();
+  for (const Link& link : machine.links) {
+    json["links"].push_back({{"src", link.src},
+                             {"dst", link.dst},
+                             {"gbytes_per_s", link.gbytes_per_s},
+                             {"latency_us", link.latency_us}});
+  }
+  if (!machine.sources.empty()) json["sources"] = machine.sources;
+  // A name that is not UTF-8 must not throw; it comes out with replacements.
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+}
+
+}  // namespace grappler_go
