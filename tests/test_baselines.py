@@ -194,6 +194,17 @@ def test_partitions_are_balanced(name, branches):
     assert load.max() / load.sum() <= 0.5 + 1 / 16 + partition.IMBALANCE
 
 
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_part_with_the_pinned_units_stays_where_they_are(part, branches):
+    problem = baselines.Problem(branches, _machine(2))
+    vertices = partition._vertices(problem)
+    together = np.full(len(vertices.weight), part)
+    assert partition._placed(problem, vertices, together, "all").empty
+    apart = np.where(np.arange(len(vertices.weight)) == 0, part, 1 - part)
+    moved = partition._placed(problem, vertices, apart, "rest")
+    assert set(moved.device[problem.first_op[problem.movable]]) == {1}
+
+
 def test_a_missing_package_says_how_to_install_it(branches, monkeypatch):
     monkeypatch.setitem(sys.modules, "pymetis", None)
     with pytest.raises(baselines.MissingPackage, match=r"pip install grappler-go\[baselines\]"):
@@ -343,6 +354,45 @@ def test_colocated_ops_share_a_device():
             assert len(set(plan.device[groups >= 0])) == 1
 
 
+def test_tensors_that_cannot_be_sent_keep_their_readers():
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as built:
+        words = tf.compat.v1.placeholder(tf.string, (4,), name="words")
+        tf.identity(tf.identity(words, name="copy"), name="result")
+        tf.identity(tf.compat.v1.placeholder(tf.float32, (4,), name="numbers"), name="other")
+    graph = grappler_go.OpGraph(built.as_graph_def().SerializeToString(), ["result"])
+    problem = baselines.Problem(graph, _machine(2))
+    unit = {name: int(problem.unit_of[graph.find(name)]) for name in graph.names}
+    assert unit["words"] == unit["copy"] == unit["result"]
+    assert problem.pinned[unit["copy"]]
+    assert unit["numbers"] != unit["other"]
+    assert not problem.pinned[unit["other"]]
+
+
+@pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
+def test_constants_go_where_they_are_read(name):
+    import tensorflow as tf
+
+    def step(x):
+        a = tf.matmul(x, x) + np.full((256, 256), 2.0, np.float32)
+        b = tf.matmul(x, tf.sin(x)) + np.full((256, 256), 3.0, np.float32)
+        return tf.reduce_sum(tf.matmul(a, a)), tf.reduce_sum(tf.matmul(b, b))
+
+    graph = _captured(step, tf.ones((256, 256)))
+    plan = _make(name, graph, _machine(2))
+    problem = baselines.Problem(graph, _machine(2))
+    device = np.maximum(plan.device, 0)
+    t = problem.tensors
+    checked = 0
+    for op in np.flatnonzero(problem.has_flag("constant")):
+        readers = t.edge_dst[t.edge_src == op]
+        if len(readers) == 1 and not problem.pinned[problem.unit_of[op]]:
+            assert device[op] == device[readers[0]]
+            checked += device[op] == 1
+    assert checked > 0
+
+
 def _installed():
     import importlib.util
 
@@ -450,6 +500,26 @@ def test_the_merge_that_saves_most_comes_first():
     # In topological order the small one comes first.
     groups = _make("topological_fusion", graph, _machine(1)).fusion_group
     assert len(set(groups[large])) == 2
+
+
+def test_no_group_writes_a_variable_before_it_reads_it():
+    import tensorflow as tf
+
+    v = tf.Variable(tf.zeros((64, 64)))
+
+    def step(x):
+        v.assign_add(tf.sin(x))
+        return tf.tanh(v.read_value()) + 1.0
+
+    graph = _captured(step, tf.ones((64, 64)))
+    problem = baselines.Problem(graph, _machine(1))
+    writes = np.flatnonzero(problem.has_flag("writes_variable"))
+    reads = np.flatnonzero(problem.has_flag("reads_variable") & (np.arange(graph.num_ops) > 0))
+    after = [r for r in reads if r > writes[0] and r not in writes]
+    assert len(writes) == len(after) == 1
+    plan = _make("topological_fusion", graph, _machine(1))
+    assert plan.fusion_group[writes[0]] >= 0
+    assert plan.fusion_group[writes[0]] != plan.fusion_group[after[0]]
 
 
 def test_merging_keeps_the_graph_acyclic(training):
