@@ -78,6 +78,10 @@ def m_sct(problem: Problem, budget: Budget, seed: int) -> "Plan":
     device is kept until the child's data would have reached any other; an op that could
     start now wherever it is put may take it meanwhile. We look for such an op only at
     the head of the device's queue.
+
+    SCT assumes that no transfer takes longer than an op. Where ops are much shorter, as
+    the element-wise ones of a recurrent network are, devices are kept idle for them and
+    m-ETF does better; Baechi fuses ops before it comes to that.
     """
     favourite = sct_lp.favourite_children(problem)
     return problem.placed(_earliest_start_first(problem, favourite), "m_sct")

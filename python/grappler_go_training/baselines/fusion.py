@@ -64,7 +64,8 @@ def topological_fusion(problem: Problem, budget: Budget, seed: int) -> "Plan":
 
     Source: "default fusion" in GO and in "Learning to Fuse" (Abdolrashidi et al., ML for
     Systems at NeurIPS 2019). Which producer or consumer is not said there: ours is the
-    first in the order of edges with which the graph stays acyclic. No cost is looked at.
+    first in the order of edges with which the graph stays acyclic. Nor is the largest
+    number of ops in a group said: ours has no limit. No cost is looked at.
     """
     merger = _Merger(problem)
     t = problem.tensors
