@@ -2,10 +2,10 @@
 
 A Transformer's training step (the GPT that nanoGPT's README trains on a CPU),
 MobileNetV2's training step and Inception-v3's inference, each under TensorFlow's
-default, jit_compile=True, auto-clustering and grappler-go. The exit status is 1 when outputs of ours differ from the default's
-by more than 1e-4 relative, or when ours is more than 5 % slower. What looks
-slower is timed again, twice as long, before it counts: on a shared machine even a
-graph that was left alone may seem slower once.
+default, jit_compile=True, auto-clustering and grappler-go. The exit status is 1 when
+outputs of ours differ from the default's by more than 1e-4 relative, or when ours is
+more than 5 % slower. What looks slower is timed again, twice as long, before it
+counts: on a shared machine even a graph that was left alone may seem slower once.
 
 Examples:
   grappler-go demo
