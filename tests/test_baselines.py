@@ -203,6 +203,22 @@ def test_partitions_are_balanced_by_work(name):
     assert load.max() / load.sum() < 0.6
 
 
+@pytest.mark.parametrize("name", ["kahip", "mtkahypar"])
+def test_partitions_weigh_ops_rather_than_count_them(name):
+    """One product as long as eight others: counted, four of those would join it. (METIS
+    leaves so small a graph, half of whose weight is one vertex, in one part.)"""
+    import tensorflow as tf
+
+    def step(x, y):
+        return tf.matmul(x, x), *(tf.matmul(y, tf.roll(y, k, 0)) for k in range(8))
+
+    graph = _captured(step, tf.ones((512, 512)), tf.ones((256, 256)))
+    problem = baselines.Problem(graph, _machine(2))
+    device = np.maximum(_make(name, graph, _machine(2)).device, 0)
+    load = np.bincount(device, problem.micros[:, 0], minlength=2)
+    assert load.max() / load.sum() < 0.6
+
+
 @pytest.mark.parametrize("part", [0, 1])
 def test_the_part_with_the_pinned_units_stays_where_they_are(part, branches):
     problem = baselines.Problem(branches, _machine(2))

@@ -2,6 +2,7 @@
 simulator. Times come from the simulator itself, so that both judge by one model."""
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +28,9 @@ def op_micros(graph: "OpGraph", machine: "Machine") -> npt.NDArray[np.float64]:
     """[num_ops, num_devices] microseconds of each op alone on each device, in a whole
     step: an op in a loop counts as often as it runs."""
     micros = np.zeros((graph.num_ops, len(machine.devices)))
-    known: dict[tuple[Any, ...], npt.NDArray[np.float64]] = {}
+    known: dict[str, npt.NDArray[np.float64]] = {}
     for number, device in enumerate(machine.devices):
-        rates = tuple(sorted((k, v) for k, v in device.items() if k != "name"))
+        rates = json.dumps({k: v for k, v in device.items() if k != "name"}, sort_keys=True)
         if rates not in known:
             known[rates] = _micros_on(graph, device)
         micros[:, number] = known[rates]
