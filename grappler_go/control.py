@@ -111,7 +111,7 @@ def enable(
       budget_ms: milliseconds that the pass may spend on one graph, the policy
         included; past it, the graph is left alone. None: 2000.
       min_gain: predicted gain, as a share of the step, below which a graph is
-        left alone. None: 0.05.
+        left alone. None: 0.08.
       record: a folder in which every graph the pass sees is stored.
       advanced: other settings: min_ops (smaller graphs are left alone),
         min_group_ops, group_launch_micros, group_tensor_micros,

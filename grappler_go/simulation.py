@@ -125,7 +125,9 @@ def simulate(
         devices that the graph and the plan name, with default rates.
       timeline: also say when everything ran.
       op_micros, fused_micros: [num_ops] microseconds of each op alone and as a part
-        of a compiled group, on whatever device; both or none. None: rooflines.
+        of a compiled group, on whatever device; both or none. An element-wise op
+        is taken to have been timed where it writes over its input; where it cannot,
+        40 microseconds are added for each megabyte. None: rooflines.
       priority: [num_ops], which of the ops that are ready runs first; the highest.
         None: first come, first served.
       **options:

@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,6 +57,30 @@ def test_fit_finds_the_coefficients_that_made_the_timings(cases):
     samples = _samples(cases, tf_terms, xla_terms)
     model = fit.fit(cases, samples)
     assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+
+
+def test_timings_of_two_machines_give_a_policy_between_them(cases, tmp_path):
+    slow = _samples(cases, np.array([1.5, 4.0, 100.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
+    fast = _samples(cases, np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
+    files = []
+    for name, samples in (("slow", slow), ("fast", fast)):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(vars(s)) + "\n" for s in samples))
+        files.append(str(path))
+    command = [sys.executable, "-m", "grappler_go_training.scorer", "export"]
+    out = tmp_path / "policy"
+    subprocess.run(
+        [*command, f"--samples={','.join(files)}", f"--out={out}"], check=True, capture_output=True
+    )
+    function = tf.function(tf.matmul).get_concrete_function(
+        tf.TensorSpec([512, 512]), tf.TensorSpec([512, 512])
+    )
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    i = graph.ops.index("MatMul")
+    micros = _core.load_policy(str(out)).decide(graph, grappler_go.local_machine())["op_micros"][i]
+    terms = fit.terms(graph.flops[i], graph.bytes_moved[i])
+    assert 1.1 * terms @ [1.5, 2.0, 50.0, 0.0] < micros < 0.9 * terms @ [1.5, 4.0, 100.0, 0.0]
+    assert json.loads((out / "card.json").read_text())["machines_timed"] == 2
 
 
 def test_the_exported_policy_says_what_the_model_says(cases, tmp_path):

@@ -112,6 +112,7 @@ TEST_F(BuildPlanTest, GroupsThatDoNotPayAreDissolved) {
 TEST_F(BuildPlanTest, AGainTooSmallForTheStepIsNotTaken) {
   Parse(Chain().Arg("y", {8, 8}).Node("slow", "NoSuchOp", {"y"}, kT, kCpu));
   logits_.op_micros[graph_.find("slow")] = 1e6f;
+  options_.min_gain = 0.05;
   EXPECT_TRUE(Build().empty());
   EXPECT_EQ(Why("c0"), "plan does not pay");
   EXPECT_EQ(Why("slow"), "unknown op type");

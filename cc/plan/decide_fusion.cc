@@ -25,23 +25,14 @@ double StepWithGroups(const OpGraph& graph, const OpMicros& micros,
                      GroupOverheads(graph, micros, options, groups), cores});
 }
 
-// Groups of the candidates, and what the step takes with them. `parts`: how
-// many groups there would be, had siblings not been joined.
+// Groups of the candidates, and what the step takes with them. `parts`: on how
+// many groups the gain rests, siblings that were joined counted apart.
 struct Trial {
   FusionCandidates candidates;
   FusionGroups groups;
   double micros = 0;
-  int32_t parts = 0;
+  double parts = 1;
 };
-
-// How many of `groups` have an op that is in one of `kept`.
-int32_t CountKept(const FusionGroups& groups, const FusionGroups& kept) {
-  std::vector<bool> is_kept(groups.count, false);
-  for (size_t i = 0; i < groups.of_op.size(); ++i) {
-    if (kept.of_op[i] >= 0) is_kept[groups.of_op[i]] = true;
-  }
-  return static_cast<int32_t>(std::count(is_kept.begin(), is_kept.end(), true));
-}
 
 void Finish(const OpGraph& graph, const OpMicros& micros,
             const PlanOptions& options, int32_t cores, Trial* trial) {
@@ -61,16 +52,19 @@ Trial TryCandidates(const OpGraph& graph, const Logits& logits,
   MergeSiblings(graph, apart.candidates, micros, options, &siblings);
   if (siblings.count == apart.groups.count) {
     Finish(graph, micros, options, cores, &apart);
-    apart.parts = apart.groups.count;
+    apart.parts =
+        EffectiveGroups(graph, micros, options, apart.groups, apart.groups);
     return apart;
   }
   // Joined, siblings no longer run side by side: that may cost more than
   // starting each.
   Trial joined{apart.candidates, std::move(siblings)};
   Finish(graph, micros, options, cores, &joined);
-  joined.parts = CountKept(apart.groups, joined.groups);
+  joined.parts =
+      EffectiveGroups(graph, micros, options, apart.groups, joined.groups);
   Finish(graph, micros, options, cores, &apart);
-  apart.parts = apart.groups.count;
+  apart.parts =
+      EffectiveGroups(graph, micros, options, apart.groups, apart.groups);
   return joined.micros <= apart.micros ? joined : apart;
 }
 
@@ -97,8 +91,8 @@ int32_t LeaveOutSlower(const OpMicros& micros, const PlanOptions& options,
 // The share of the step that a plan must be predicted to gain. What a boundary
 // costs is the least certain part of the prediction, so a plan of many groups
 // has to promise more than one of a single group.
-double RequiredGain(const PlanOptions& options, int32_t groups) {
-  return options.min_gain * (1.0 + std::log2(std::max(1, groups)));
+double RequiredGain(const PlanOptions& options, double groups) {
+  return options.min_gain * (1.0 + std::log2(std::max(1.0, groups)));
 }
 
 }  // namespace

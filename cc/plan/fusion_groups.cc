@@ -407,6 +407,28 @@ void MergeSiblings(const OpGraph& graph, const FusionCandidates& candidates,
   Renumber(std::vector<bool>(groups->count, true), groups);
 }
 
+double EffectiveGroups(const OpGraph& graph, const OpMicros& micros,
+                       const PlanOptions& options, const FusionGroups& groups,
+                       const FusionGroups& kept) {
+  std::vector<bool> is_kept(groups.count, false);
+  for (size_t i = 0; i < groups.of_op.size(); ++i) {
+    if (kept.of_op[i] >= 0 && groups.of_op[i] >= 0) {
+      is_kept[groups.of_op[i]] = true;
+    }
+  }
+  // Parts share what starting the whole costs.
+  PlanOptions started = options;
+  started.group_launch_micros = 0;
+  const std::vector<double> gains = GroupGains(graph, micros, started, groups);
+  double sum = 0, squares = 0;
+  for (int32_t g = 0; g < groups.count; ++g) {
+    if (!is_kept[g] || gains[g] <= 0) continue;
+    sum += gains[g];
+    squares += gains[g] * gains[g];
+  }
+  return squares > 0 ? sum * sum / squares : 1.0;
+}
+
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason) {

@@ -64,6 +64,13 @@ void MergeSiblings(const OpGraph& graph, const FusionCandidates& candidates,
                    const OpMicros& micros, const PlanOptions& options,
                    FusionGroups* groups);
 
+// How many groups the gain rests on, 1 or more: as many equal ones as would
+// spread it as much, the inverse of the Simpson index of their gains. Of
+// `groups`, which may be parts of `kept`'s, those count that `kept` has ops of.
+double EffectiveGroups(const OpGraph& graph, const OpMicros& micros,
+                       const PlanOptions& options, const FusionGroups& groups,
+                       const FusionGroups& kept);
+
 // Dissolves groups that are too small or do not pay. Returns the microseconds
 // gained by what is left; `reason` says why the others are not.
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,

@@ -253,6 +253,36 @@ TEST(FusionGroups, SiblingsThatWouldNotPayForAStartEachShareOne) {
   EXPECT_EQ(groups.count, 1);
 }
 
+TEST(FusionGroups, AsManyGroupsCountAsTheGainRestsOn) {
+  GraphBuilder builder;
+  for (int chain = 0; chain < 4; ++chain) {
+    const std::string name = "x" + std::to_string(chain);
+    builder.Arg(name, {8}).Node(name + "_a", "Tanh", {name}, kT);
+  }
+  const std::string bytes = builder.Build();
+  const StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok());
+  const FusionGroups groups = GroupByLevel(*graph, AllOf(*graph, {}));
+  ASSERT_EQ(groups.count, 4);
+  OpMicros micros;
+  micros.alone.assign(graph->num_ops(), 10);
+  micros.compiled.assign(graph->num_ops(), 0);
+  PlanOptions options;
+  options.group_tensor_micros = options.group_output_micros_per_mb = 0;
+  EXPECT_NEAR(EffectiveGroups(*graph, micros, options, groups, groups), 4,
+              1e-9);
+  // (100 + 3 * 10)^2 / (100^2 + 3 * 10^2)
+  micros.alone[graph->find("x0_a")] = 100;
+  EXPECT_NEAR(EffectiveGroups(*graph, micros, options, groups, groups), 1.641,
+              1e-3);
+  // Only what is kept counts, and no group at all is as sure as one.
+  FusionGroups kept = groups;
+  kept.of_op[graph->find("x0_a")] = -1;
+  EXPECT_NEAR(EffectiveGroups(*graph, micros, options, groups, kept), 3, 1e-9);
+  kept.of_op.assign(graph->num_ops(), -1);
+  EXPECT_EQ(EffectiveGroups(*graph, micros, options, groups, kept), 1);
+}
+
 TEST(FusionGroups, AnOpLeftOutBetweenTwoOthersKeepsThemApart) {
   // a -> out -> b and a -> b: one group of a and b would wait for itself.
   const std::string bytes =

@@ -7,18 +7,50 @@
 namespace grappler_go {
 namespace {
 
-// Writing a tensor in one loop of a compiled group and reading it in another.
+// Writing a tensor to memory of its own, that its reader has to fetch again:
+// from one loop of a compiled group to another, or from op to op.
 constexpr double kStoreMicrosPerByte = 40e-6;
 
-// What a policy says of an element-wise op in a group holds inside one loop,
-// where its output is never stored. It is stored when several ops read it, or
-// one that XLA does not fuse with its producers.
-int64_t StoredBytes(const OpGraph& graph, int32_t op) {
+bool IsElementwise(const OpGraph& graph, int32_t op) {
   const OpClass op_class = graph.def(op).op_class;
-  if (op_class != OpClass::kElementwise &&
-      op_class != OpClass::kTranscendental) {
-    return 0;
+  return op_class == OpClass::kElementwise ||
+         op_class == OpClass::kTranscendental;
+}
+
+// Element-wise ops are timed in a row, where each writes over its input
+// (OpKernelContext::forward_input). TensorFlow cannot where somebody else reads
+// that input, too: another op, the backward pass above all, or the caller.
+int64_t NewBytes(const OpGraph& graph, int32_t op) {
+  if (!IsElementwise(graph, op)) return 0;
+  const int64_t bytes = std::max<int64_t>(graph.bytes(op, 0), 0);
+  for (const InputEdge& e : graph.inputs(op)) {
+    if (e.port == kControlPort || bytes == 0) break;
+    if (graph.has(e.src, kSource | kConstant | kReadsVariable) ||
+        graph.bytes(e.src, e.port) != bytes) {
+      continue;
+    }
+    int32_t readers = 0;
+    for (const OutputEdge& out : graph.outputs(e.src)) {
+      readers += out.port == e.port;
+    }
+    if (readers == 1) return 0;
   }
+  return bytes;
+}
+
+// Computed anew in each loop that reads it, rather than stored? XLA does so for
+// what costs a few instructions (InstructionFusion::IsExpensive in
+// xla/service/instruction_fusion.cc).
+bool IsCheap(const OpGraph& graph, int32_t op) {
+  return graph.def(op).op_class == OpClass::kElementwise &&
+         graph.op(op) != "RealDiv";
+}
+
+// What a policy says of an element-wise op in a group holds inside one loop,
+// where its output is never stored. It is stored when an op reads it that XLA
+// does not fuse with its producers, or when several do and it is not cheap.
+int64_t StoredBytes(const OpGraph& graph, int32_t op) {
+  if (!IsElementwise(graph, op)) return 0;
   int32_t readers = 0;
   bool fused = true;
   for (const OutputEdge& e : graph.outputs(op)) {
@@ -26,11 +58,10 @@ int64_t StoredBytes(const OpGraph& graph, int32_t op) {
     const OpClass reader = graph.def(e.dst).op_class;
     ++readers;
     fused =
-        fused && (reader == OpClass::kElementwise ||
-                  reader == OpClass::kTranscendental ||
+        fused && (IsElementwise(graph, e.dst) ||
                   reader == OpClass::kReduction || reader == OpClass::kShape);
   }
-  if (readers == 0 || (readers == 1 && fused)) return 0;
+  if (fused && (readers <= 1 || IsCheap(graph, op))) return 0;
   return std::max<int64_t>(graph.bytes(op, 0), 0);
 }
 
@@ -45,6 +76,8 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     micros.compiled.assign(logits.fused_micros.begin(),
                            logits.fused_micros.end());
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
+      micros.alone[i] +=
+          static_cast<float>(NewBytes(graph, i) * kStoreMicrosPerByte);
       if (micros.compiled[i] >= micros.alone[i]) continue;
       const double stored =
           micros.compiled[i] + StoredBytes(graph, i) * kStoreMicrosPerByte;

@@ -339,7 +339,7 @@ TEST(VerifyRewrite, RefusesADeviceThatDoesNotExistAppended) {
   EXPECT_EQ(Refusal(graph, moved({"a", "b"}), options), "accepted");
   EXPECT_REFUSED("a: device", graph, moved({"a", "b"}));
   // The same bytes again, as ops of one group get.
-  options.has_kernel = [](std::string_view op, std::string_view type) {
+  options.has_kernel = [](std::string_view op, std::string_view) {
     return op != "Tanh";
   };
   EXPECT_REFUSED("b: no kernel", graph, moved({"a", "b"}), options);

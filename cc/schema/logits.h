@@ -22,6 +22,8 @@ struct Logits {
   // Optional, both or none: what the policy believes an op costs, microseconds,
   // when TensorFlow runs it alone and as a part of an XLA cluster. Where given,
   // plan building uses these for "does this group pay" in place of rooflines.
+  // Of an element-wise op: what it costs writing over its input. Memory of its
+  // own, and what a group stores, are added (cc/plan/op_micros.cc).
   std::vector<float> op_micros;     // [num_ops]
   std::vector<float> fused_micros;  // [num_ops]
 };

@@ -3,7 +3,8 @@
 Examples:
   # Time every op case (about 10 minutes; a stopped run goes on where it was).
   python -m grappler_go_training.scorer measure --samples=samples.jsonl
-  # Fit, print the errors, write the policy folder.
+  # Fit, print the errors, write the policy folder. Several files, of several
+  # machines, give a policy between them.
   python -m grappler_go_training.scorer export --samples=samples.jsonl \
       --out=my_policy
   # What a compiled group costs beside its ops (grappler_go.enable takes them).
@@ -33,7 +34,9 @@ from grappler_go_training.scorer import (
     op_cases,
 )
 
-_SAMPLES = flags.DEFINE_string("samples", "samples.jsonl", "Where the timings are kept.")
+_SAMPLES = flags.DEFINE_list(
+    "samples", ["samples.jsonl"], "Where the timings are kept; export takes several files."
+)
 _OUT = flags.DEFINE_string("out", "scorer_policy", "Policy folder to write.")
 _ONLY = flags.DEFINE_string("only", "", "Measure only op types whose name contains this.")
 
@@ -47,6 +50,9 @@ def main(argv: list[str]) -> int:
 
 
 def _measure() -> int:
+    if len(_SAMPLES.value) != 1:
+        print("measure writes one file: --samples=FILE")
+        return 2
     # Grappler would fold, merge or reorder the copies that are to be timed.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.get_logger().setLevel("ERROR")
@@ -61,7 +67,7 @@ def _measure() -> int:
         task = bar.add_task("", total=len(cases))
         measure.measure_cases(
             cases,
-            _SAMPLES.value,
+            _SAMPLES.value[0],
             lambda done, _, label: bar.update(task, completed=done, description=label),
         )
     return 0
@@ -75,18 +81,23 @@ def _launch() -> int:
 
 
 def _export() -> int:
-    known = {s.label: s for s in measure.read_samples(_SAMPLES.value)}
-    cases = [c for c in op_cases.all_cases() if c.label in known]
-    if not cases:
-        print(f"no timings in {_SAMPLES.value}: run `measure` first")
-        return 1
-    samples = [known[c.label] for c in cases]
+    cases, samples = [], []
+    for path in _SAMPLES.value:
+        known = {s.label: s for s in measure.read_samples(path)}
+        timed = [c for c in op_cases.all_cases() if c.label in known]
+        if not timed:
+            print(f"no timings in {path}: run `measure` first")
+            return 1
+        cases += timed
+        samples += [known[c.label] for c in timed]
     model = fit.fit(cases, samples)
     errors = fit.relative_errors(model, cases, samples)
     _print_errors(cases, errors)
+    names = [os.path.basename(path) for path in _SAMPLES.value]
     card = {
         "what": "non-negative linear cost per op type, executor and XLA cluster",
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "machines_timed": len(_SAMPLES.value),
         "tensorflow": tf.__version__,
         "timed_cases": len(cases),
         "median_relative_error": {
@@ -94,10 +105,8 @@ def _export() -> int:
             "fused_micros": round(float(np.median(errors[:, 1])), 3),
         },
         "commands": [
-            "python -m grappler_go_training.scorer measure"
-            f" --samples={os.path.basename(_SAMPLES.value)}",
-            "python -m grappler_go_training.scorer export"
-            f" --samples={os.path.basename(_SAMPLES.value)} --out=DIR",
+            *(f"python -m grappler_go_training.scorer measure --samples={n}" for n in names),
+            f"python -m grappler_go_training.scorer export --samples={','.join(names)} --out=DIR",
         ],
     }
     export.export_policy(model, card, _OUT.value)

@@ -1,0 +1,118 @@
+"""What ops, tensors and links cost, as arrays, for algorithms that work without the
+simulator. Times come from the simulator itself, so that both judge by one model."""
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import grappler_go
+
+if TYPE_CHECKING:
+    from grappler_go import Machine, OpGraph
+
+# As in cc/cost/machine.h: what a link is where the machine names none at all.
+_DEFAULT_LINK = {"gbytes_per_s": 1.0, "latency_us": 50.0}
+
+
+def sum_by(
+    index: npt.NDArray[np.int64], values: npt.NDArray[Any], size: int
+) -> npt.NDArray[np.float64]:
+    """[size] the sum of the values of each index."""
+    return np.bincount(index, weights=values, minlength=size).astype(np.float64)
+
+
+def op_micros(graph: "OpGraph", machine: "Machine") -> npt.NDArray[np.float64]:
+    """[num_ops, num_devices] microseconds of each op alone on each device, in a whole
+    step: an op in a loop counts as often as it runs."""
+    micros = np.zeros((graph.num_ops, len(machine.devices)))
+    known: dict[str, npt.NDArray[np.float64]] = {}
+    for number, device in enumerate(machine.devices):
+        rates = json.dumps({k: v for k, v in device.items() if k != "name"}, sort_keys=True)
+        if rates not in known:
+            known[rates] = _micros_on(graph, device)
+        micros[:, number] = known[rates]
+    return micros
+
+
+def _micros_on(graph: "OpGraph", device: dict[str, Any]) -> npt.NDArray[np.float64]:
+    alone = grappler_go.Machine("one device", devices=[device])
+    step = grappler_go.simulate(graph, None, alone, timeline=True, inter_op_threads=1)
+    assert step.timeline is not None
+    tasks = step.timeline.tasks
+    return sum_by(tasks["op"], tasks["end"] - tasks["start"], graph.num_ops)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensors:
+    """What is handed from op to op, edge by edge; loop back-edges left out.
+
+    Attributes:
+      edge_src, edge_dst: [num_edges] ops; edge_src < edge_dst.
+      edge_tensor: [num_edges] which tensor an edge reads. All edges of one tensor to
+        one device are one transfer. The control edges of an op are a tensor of no
+        bytes.
+      src: [num_tensors] the op that makes it.
+      bytes: [num_tensors]; 0 where the size is not known.
+      dtype: [num_tensors] tensorflow DataTypes; 0: not known; -1: control edges.
+      in_ptr: [num_ops + 1]; edges into op i are in_ptr[i] .. in_ptr[i + 1].
+    """
+
+    edge_src: npt.NDArray[np.int64]
+    edge_dst: npt.NDArray[np.int64]
+    edge_tensor: npt.NDArray[np.int64]
+    src: npt.NDArray[np.int64]
+    bytes: npt.NDArray[np.float64]
+    dtype: npt.NDArray[np.int64]
+    in_ptr: npt.NDArray[np.int64]
+
+
+def tensors_of(graph: "OpGraph") -> Tensors:
+    """The edges of a graph, with what they carry."""
+    src = graph.in_src.astype(np.int64)
+    port = graph.in_port.astype(np.int64)
+    dst = np.repeat(np.arange(graph.num_ops), np.diff(graph.in_ptr))
+    forward = src < dst
+    src, port, dst = src[forward], port[forward], dst[forward]
+    width = int(port.max(initial=0)) + 2
+    keys, edge_tensor = np.unique(src * width + port + 1, return_inverse=True)
+    tensor_src, tensor_port = np.divmod(keys, width)
+    nbytes = np.zeros(len(keys))
+    dtype = np.full(len(keys), -1, np.int64)
+    for k, (op, out) in enumerate(
+        zip(tensor_src.tolist(), (tensor_port - 1).tolist(), strict=True)
+    ):
+        if out >= 0:
+            nbytes[k] = max(0, graph.output_bytes(op, out))
+            dtype[k] = graph.dtype(op, out)
+    return Tensors(
+        edge_src=src,
+        edge_dst=dst,
+        edge_tensor=edge_tensor.reshape(-1).astype(np.int64),
+        src=tensor_src,
+        bytes=nbytes,
+        dtype=dtype,
+        in_ptr=np.searchsorted(dst, np.arange(graph.num_ops + 1)),
+    )
+
+
+def link_costs(
+    machine: "Machine",
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(latency [D, D] in microseconds, [D, D] microseconds a byte); 0 on the diagonal.
+
+    A link that the machine does not name is as its slowest one, as in the simulator.
+    """
+    count = len(machine.devices)
+    links = machine.links or [_DEFAULT_LINK]
+    # 1 GB/s is 1000 bytes a microsecond.
+    latency = np.full((count, count), max(link["latency_us"] for link in links))
+    per_byte = np.full((count, count), max(1e-3 / link["gbytes_per_s"] for link in links))
+    for link in machine.links:
+        latency[link["src"], link["dst"]] = link["latency_us"]
+        per_byte[link["src"], link["dst"]] = 1e-3 / link["gbytes_per_s"]
+    np.fill_diagonal(latency, 0.0)
+    np.fill_diagonal(per_byte, 0.0)
+    return latency, per_byte

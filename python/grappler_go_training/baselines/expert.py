@@ -1,0 +1,134 @@
+"""The human expert: layers in order, one block of them to each device."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from grappler_go_training.baselines.budget import Budget
+from grappler_go_training.baselines.costs import sum_by
+from grappler_go_training.baselines.problem import Problem
+
+if TYPE_CHECKING:
+    from grappler_go import Plan
+
+_Ints = npt.NDArray[np.int64]
+
+# Scopes that TensorFlow adds around a layer's own, and what it does to their names.
+_WRAPPERS = re.compile(
+    r"gradient_tape|gradients(_\d+)?|(Stateful)?PartitionedCall(_\d+)?|"
+    r"ConstantFolding|ArithmeticOptimizer|cond|while"
+)
+_MAX_SCOPES = 8
+# Scopes say where layers end when no layer has more than this share of the work of one
+# device, or, failing that, when together they are not one layer only.
+_FINE_ENOUGH = 1.5
+_ONE_LAYER = 0.9
+
+
+def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
+    """Contiguous blocks of layers with about equal work, the backward pass with its layer.
+
+    Source: the experts of Mirhoseini et al. (ICML 2017; ICLR 2018). For RNNLM and GNMT
+    that is one LSTM layer to a GPU, the embedding with the first, attention and softmax
+    with the last; for convolutional networks, contiguous blocks of layers. GO does not
+    say what its expert does for Transformer-XL, WaveNet and AmoebaNet.
+
+    We differ in having one rule for all: layers are the name scopes of the forward pass,
+    at the shallowest level at which none of them is most of the work, in the order of
+    their depth. Blocks are cut by the work of both passes rather than by number of
+    layers. Where names say nothing, forward ops are cut by their depth, and a backward op
+    goes with the last forward op that it reads.
+    """
+    if problem.graph.num_ops == 0:
+        return problem.plan("human_expert")
+    micros = problem.micros.mean(1)
+    layer = _layers_by_scope(problem, micros)
+    if layer is None:
+        layer = problem.graph.depth.astype(np.int64)
+        layer[problem.backward] = -1
+    layer = _follow_inputs(problem, layer)
+    position = _in_order_of_depth(problem, layer, micros)
+    work = sum_by(position, micros, int(position.max()) + 1)
+    # The middle of each layer's share says where it belongs.
+    middle = (np.cumsum(work) - work / 2) / max(float(work.sum()), 1e-12)
+    block = np.minimum((middle * problem.num_devices).astype(np.int64), problem.num_devices - 1)
+    return problem.placed(_majority(problem, block[position], micros), "human_expert")
+
+
+def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints | None:
+    """[num_ops] the layer of each op, -1 where its scope has no forward op that takes
+    time; None when scopes do not tell layers apart."""
+    scopes = [_scope(name) for name in problem.graph.names]
+    forward = ~problem.backward & (micros > 0)
+    total = float(micros[forward].sum())
+    if total == 0:
+        return None
+    best, best_share = None, _ONE_LAYER
+    for level in range(1, _MAX_SCOPES + 1):
+        cut = ["/".join(scope[:level]) for scope in scopes]
+        known = {cut[op]: 0 for op in np.flatnonzero(forward).tolist() if cut[op]}
+        numbers = {name: k for k, name in enumerate(known)}
+        layer = np.array([numbers.get(name, -1) for name in cut], np.int64)
+        timed = forward & (layer >= 0)
+        if not timed.any():
+            break
+        share = float(np.bincount(layer[timed], weights=micros[timed]).max()) / total
+        if share < best_share:
+            best, best_share = layer, share
+        if share <= _FINE_ENOUGH / problem.num_devices:
+            break
+    return best
+
+
+def _scope(name: str) -> list[str]:
+    """The scopes of an op as the forward pass has them: gradient_tape/a/b/MatMul_1 and
+    gradients/a/b_grad/MatMul are of a/b."""
+    parts = [part.removesuffix("_grad") for part in name.split("/")[:-1]]
+    return [part for part in parts if not _WRAPPERS.fullmatch(part)]
+
+
+def _follow_inputs(problem: Problem, layer: _Ints) -> _Ints:
+    """Ops without a layer get that of what they read: a backward op the last of the
+    forward ops' (by depth), others the first input's that has one; else the first's of
+    their readers."""
+    t = problem.tensors
+    found = layer.tolist()
+    backward = problem.backward.tolist()
+    depth = problem.graph.depth.tolist()
+    ptr, src = t.in_ptr.tolist(), t.edge_src.tolist()
+    for op, known in enumerate(layer.tolist()):
+        if known >= 0:
+            continue
+        inputs = [src[k] for k in range(ptr[op], ptr[op + 1]) if found[src[k]] >= 0]
+        forward = [i for i in inputs if not backward[i]] if backward[op] else []
+        if forward:
+            found[op] = found[max(forward, key=lambda i: depth[i])]
+        elif inputs:
+            found[op] = found[inputs[0]]
+    for op in range(len(found) - 1, -1, -1):
+        if found[op] >= 0:
+            for k in range(ptr[op], ptr[op + 1]):
+                if found[src[k]] < 0:
+                    found[src[k]] = found[op]
+    return np.maximum(np.array(found, np.int64), 0)
+
+
+def _in_order_of_depth(problem: Problem, layer: _Ints, micros: npt.NDArray[np.float64]) -> _Ints:
+    """[num_ops] the layer of each op, numbered by the mean depth of its forward ops,
+    each with the time it takes as its weight."""
+    weight = np.where(problem.backward, 0.0, micros) + 1e-9
+    count = int(layer.max()) + 1
+    depth = sum_by(layer, weight * problem.graph.depth, count)
+    depth /= np.maximum(sum_by(layer, weight, count), 1e-12)
+    rank = np.empty(count, np.int64)
+    rank[np.argsort(depth, kind="stable")] = np.arange(count)
+    return np.unique(rank[layer], return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _majority(problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]) -> _Ints:
+    """[num_units] the device that most of a unit's work wants, among those allowed."""
+    votes = np.zeros((problem.num_units, problem.num_devices))
+    np.add.at(votes, (problem.unit_of, block), micros + 1e-9)
+    return np.where(problem.allowed, votes, -1.0).argmax(1).astype(np.int64)

@@ -1,0 +1,151 @@
+"""A list schedule under construction: which op is where, from when to when.
+
+Shared by the list schedulers (baechi.py, heft.py). Coarser than the simulator: every
+device runs one op at a time, and transfers do not wait for one another.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from grappler_go_training.baselines.problem import Problem
+
+
+class Schedule:
+    """Ops placed one by one, each after its producers. The first op of a unit decides
+    for the whole unit, and takes the unit's memory.
+
+    Attributes:
+      device_of_unit: -1: not decided yet.
+      free_at: by device, when its last op ends, microseconds.
+      device_of, end: by op, of those placed; device_of is -1 for the others.
+      follows_reader: by op, a constant that may be anywhere. It is not to be scheduled:
+        it is placed with the first op that reads it.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._unit_of = problem.unit_of.tolist()
+        self._micros = problem.micros.tolist()
+        self._unit_bytes = problem.unit_bytes.tolist()
+        self._allowed = [np.flatnonzero(row).tolist() for row in problem.allowed]
+        latency, per_byte = problem.links
+        self._latency, self._per_byte = latency.tolist(), per_byte.tolist()
+        tensors = problem.tensors
+        self._in_ptr = tensors.in_ptr.tolist()
+        self._in_src = tensors.edge_src.tolist()
+        self._in_bytes = tensors.bytes[tensors.edge_tensor].tolist()
+        self.num_devices = problem.num_devices
+        self.free_at = [0.0] * problem.num_devices
+        self.device_of = [-1] * problem.graph.num_ops
+        self.end = [0.0] * problem.graph.num_ops
+        self.room = problem.memory_bytes.tolist()
+        alone = np.bincount(problem.unit_of, minlength=problem.num_units) == 1
+        self.follows_reader: list[bool] = (
+            problem.has_flag("constant")
+            & (np.diff(tensors.in_ptr) == 0)
+            & (problem.micros.max(1) == 0)
+            & (alone & ~problem.pinned)[problem.unit_of]
+        ).tolist()
+        self._home_of_unit = problem.unit_home.tolist()
+        # A pinned unit is where it is before anything is scheduled.
+        self.device_of_unit = np.where(problem.pinned, problem.unit_home, -1).tolist()
+        for unit in np.flatnonzero(problem.pinned).tolist():
+            self.room[self.device_of_unit[unit]] -= self._unit_bytes[unit]
+
+    def choices(self, op: int) -> list[int]:
+        """Devices that an op may be placed on now: its unit's, or else those with memory
+        for the unit, or else, where none has, the one with the most left."""
+        unit = self._unit_of[op]
+        decided = self.device_of_unit[unit]
+        if decided >= 0:
+            return [decided]
+        allowed = self._allowed[unit]
+        needed = self._unit_bytes[unit]
+        roomy = [d for d in allowed if self.room[d] >= needed]
+        return roomy or [max(allowed, key=lambda d: (self.room[d], -d))]
+
+    def data_ready(self, op: int, device: int) -> float:
+        """When everything that an op reads has reached a device. All of its producers,
+        save those that follow it, have to be placed."""
+        latest = 0.0
+        for k in range(self._in_ptr[op], self._in_ptr[op + 1]):
+            producer = self._in_src[k]
+            source = self.device_of[producer]
+            if source < 0:
+                continue  # follows its reader
+            at = self.end[producer]
+            if source != device:
+                at += self._latency[source][device]
+                at += self._in_bytes[k] * self._per_byte[source][device]
+            if at > latest:
+                latest = at
+        return latest
+
+    def micros(self, op: int, device: int) -> float:
+        return self._micros[op][device]
+
+    def unit_of(self, op: int) -> int:
+        return self._unit_of[op]
+
+    def place(self, op: int, device: int, start: float) -> None:
+        """Runs an op on a device. One that takes no time takes no turn."""
+        for k in range(self._in_ptr[op], self._in_ptr[op + 1]):
+            producer = self._in_src[k]
+            if self.device_of[producer] < 0:
+                allowed = device in self._allowed[self._unit_of[producer]]
+                home = self._home_of_unit[self._unit_of[producer]]
+                self.place(producer, device if allowed else home, 0.0)
+        micros = self._micros[op][device]
+        self.device_of[op] = device
+        self.end[op] = start + micros
+        if micros > 0:
+            self.free_at[device] = start + micros
+        unit = self._unit_of[op]
+        if self.device_of_unit[unit] < 0:
+            self.device_of_unit[unit] = device
+            self.room[device] -= self._unit_bytes[unit]
+
+    def finished(self) -> list[int]:
+        """The device of each unit; what nothing reads stays where it is."""
+        pairs = zip(self.device_of_unit, self._home_of_unit, strict=True)
+        return [home if device < 0 else device for device, home in pairs]
+
+    def transfer_micros(self, nbytes: float, src: int, dst: int) -> float:
+        return self._latency[src][dst] + nbytes * self._per_byte[src][dst]
+
+
+def mean_transfer_micros(problem: Problem) -> npt.NDArray[np.float64]:
+    """[num_edges] of a tensor between two different devices, averaged over all pairs; 0
+    for a machine of one device."""
+    latency, per_byte = problem.links
+    pairs = problem.num_devices * (problem.num_devices - 1)
+    if pairs == 0:
+        return np.zeros(len(problem.tensors.edge_src))
+    nbytes = problem.tensors.bytes[problem.tensors.edge_tensor]
+    return (latency.sum() + nbytes * per_byte.sum()) / pairs
+
+
+def upward_ranks(problem: Problem, transfers: bool = True) -> npt.NDArray[np.float64]:
+    """[num_ops] microseconds from the start of each op to the end of the step along the
+    longest path: HEFT's upward rank, or, without transfers, the bottom level.
+
+    An op takes its mean over the devices, a transfer its mean over the links.
+    """
+    mean = problem.micros.mean(1)
+    rank = mean.tolist()
+    own = mean.tolist()
+    edge_micros = mean_transfer_micros(problem)
+    if not transfers:
+        edge_micros = np.zeros_like(edge_micros)
+    edges = zip(
+        problem.tensors.edge_src[::-1].tolist(),
+        problem.tensors.edge_dst[::-1].tolist(),
+        edge_micros[::-1].tolist(),
+        strict=True,
+    )
+    # Edges come by ascending reader, so backwards every reader is complete when its
+    # inputs are visited.
+    for src, dst, micros in edges:
+        below = micros + rank[dst] + own[src]
+        if below > rank[src]:
+            rank[src] = below
+    return np.array(rank, np.float64)
