@@ -63,7 +63,7 @@ def decide(
     Example:
       graph = grappler_go.capture(step, x)[0]
       decided = grappler_go.decide(graph)
-      grappler_go.save_plan(decided.plan, "step.json", graph.op_graph())
+      grappler_go.save_plan(decided.plan, "step.plan.json", graph.op_graph())
     """
     config = settings.native_config(
         policy=policy,

@@ -10,8 +10,8 @@ its JSON file carries names for the reader.
     groups[graph.find("model/dense/MatMul")] = 0
     plan.fusion_group = groups
     plan.validate(graph)
-    grappler_go.save_plan(plan, "step.json", graph)
-    grappler_go.enable(policy="step.json")
+    grappler_go.save_plan(plan, "step.plan.json", graph)
+    grappler_go.enable(policy="step.plan.json")
 """
 
 import collections

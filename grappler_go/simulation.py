@@ -6,7 +6,7 @@ the memory of each device. Nothing runs, and the machine need not exist.
     before = grappler_go.simulate(graph)
     after = grappler_go.simulate(graph, plan, timeline=True)
     print(before.step_ms, after.step_ms, after.peak_bytes)
-    after.timeline.to_chrome_trace("step.json")     # open in ui.perfetto.dev
+    after.timeline.to_chrome_trace("step.trace.json")  # open in ui.perfetto.dev
 
 Times of ops are rooflines of the machine's rates unless they are given. They are
 good for comparing plans; how far they are from measured steps depends on how well

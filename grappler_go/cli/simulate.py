@@ -10,7 +10,7 @@ machine's rates. --trace opens in ui.perfetto.dev.
 
 Examples:
   grappler-go simulate transformer-train
-  grappler-go simulate step.pb --plan=step.plan.json --trace=step.json
+  grappler-go simulate step.pb --plan=step.plan.json --trace=step.trace.json
   grappler-go simulate step.pb --plan=step.plan.json --machine=p100x8 --chart=step.png
   grappler-go simulate step.pb --machine=CPU:0,CPU:1 --json
 """

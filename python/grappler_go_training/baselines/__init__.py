@@ -3,7 +3,7 @@
     from grappler_go_training import baselines
 
     graph = grappler_go.capture(step, x)[0].op_graph()
-    machine = grappler_go.load_machine("p100x4.json")
+    machine = grappler_go.load_machine("p100x4")
     plan = baselines.make_plan("m_etf", graph, machine)
     for row in baselines.run_baselines(graph, machine, budget=baselines.Budget(plans=500)):
         print(row.name, row.step_ms, row.out_of_memory)
