@@ -22,8 +22,8 @@ struct PlanOptions {
   bool device = true, fusion = true, memory = true;
   // The pass does nothing for a predicted gain below this share of the step;
   // for a gain that rests on k groups below 1 + log2(k) times this share. Op
-  // costs fitted on other machines are off by a fifth and more; programs
-  // predicted to gain 5 or 6 % lost.
+  // costs that were fitted on other machines are off by a fifth (the shipped
+  // policy's card.json).
   double min_gain = 0.08;
   // Bytes that the predicted peak should not pass; 0: no limit, and then
   // nothing is recomputed.

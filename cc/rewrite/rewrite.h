@@ -25,7 +25,7 @@ namespace grappler_go {
 
 // The attribute that says "this pass has been here"; its value is the policy's
 // name. Put on every node that a rewrite touched or added.
-constexpr char kPlannedAttr[] = "_grappler_go";
+constexpr std::string_view kPlannedAttr = kPlannedMark;
 
 // Pending changes to a graph. Op numbers are OpGraph's.
 class GraphEdits {
