@@ -12,7 +12,8 @@ import tensorflow as tf
 import grappler_go
 
 pytest.importorskip("scipy")
-from grappler_go_training.scorer import export, fit, measure, op_cases
+from grappler_go_training.calibrate import fit, measure, memory, op_cases
+from grappler_go_training.scorer import export
 
 from grappler_go import _core
 
@@ -135,8 +136,33 @@ def test_measuring_goes_on_where_it_stopped(tmp_path, cases, monkeypatch):
 def test_a_small_op_is_timed_on_the_real_executor():
     case = next(c for c in op_cases.all_cases() if c.label == "MatMul 64x256 256x256")
     sample = measure.measure_case(case)
-    assert sample.tf_micros > 0
-    assert sample.xla_micros > 0
+    # 8 million operations: no processor takes less than these.
+    assert sample.tf_micros > 5
+    assert sample.xla_micros > 5
+
+
+def test_grappler_is_off_only_while_ops_are_timed():
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    with measure.grappler_off():
+        assert tf.config.optimizer.get_experimental_options()[name]
+    assert tf.config.optimizer.get_experimental_options()[name] == before
+
+
+def test_memory_costs_are_per_megabyte(monkeypatch):
+    """A machine on which a kept output takes 30 microseconds per MB more than one in
+    place, and cold inputs 20 more than others."""
+    monkeypatch.setattr(
+        measure, "measure_case", lambda case, jit_too: measure.Sample(case.label, "Mul", 5.0, 0.0)
+    )
+
+    def micros(shape, sets=1, keep=False):
+        megabytes = 4e-6 * shape[0] * shape[1]
+        return 5.0 + (30 * megabytes if keep else 0) + (20 * 2 * megabytes if sets > 1 else 0)
+
+    monkeypatch.setattr(memory, "_micros", micros)
+    costs = memory.measure_memory()
+    assert (costs.new, costs.cold_read) == pytest.approx((30, 20))
 
 
 def test_the_shipped_card_says_how_it_was_made():

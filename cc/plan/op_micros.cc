@@ -7,9 +7,16 @@
 namespace grappler_go {
 namespace {
 
-// Writing a tensor to memory of its own, that its reader has to fetch again:
-// from one loop of a compiled group to another, or from op to op.
-constexpr double kStoreMicrosPerByte = 40e-6;
+// Policies time element-wise ops in a row that stays in the cache, where each
+// writes over its input. What memory costs beyond that, microseconds per byte
+// of which so much is in play (python -m grappler_go_training.scorer memory
+// measures these): a tensor written to memory of its own, and one read that
+// has left the cache.
+constexpr double kNewMicrosPerByte = 33e-6;
+constexpr double kColdReadMicrosPerByte = 18e-6;
+// About the last-level cache that a step can count on. Of an op that moves
+// more, the timings contain the rest of these costs.
+constexpr double kCacheBytes = 8e6;
 
 bool IsElementwise(const OpGraph& graph, int32_t op) {
   const OpClass op_class = graph.def(op).op_class;
@@ -17,9 +24,9 @@ bool IsElementwise(const OpGraph& graph, int32_t op) {
          op_class == OpClass::kTranscendental;
 }
 
-// Element-wise ops are timed in a row, where each writes over its input
-// (OpKernelContext::forward_input). TensorFlow cannot where somebody else reads
-// that input, too: another op, the backward pass above all, or the caller.
+// TensorFlow's kernels write over an input that nobody else reads
+// (OpKernelContext::forward_input); another op, the backward pass above all, or
+// the caller may.
 int64_t NewBytes(const OpGraph& graph, int32_t op) {
   if (!IsElementwise(graph, op)) return 0;
   const int64_t bytes = std::max<int64_t>(graph.bytes(op, 0), 0);
@@ -65,6 +72,78 @@ int64_t StoredBytes(const OpGraph& graph, int32_t op) {
   return std::max<int64_t>(graph.bytes(op, 0), 0);
 }
 
+// What an element-wise op reads that has left the cache since it was last
+// touched, bytes by op: by TensorFlow; by XLA, which never writes what it fuses
+// into the reader.
+struct ColdReads {
+  Scratch<float> alone, compiled;
+};
+
+// Walks through two steps in topological order and keeps of each tensor how
+// many bytes ops had touched when it was last touched itself.
+ColdReads FindColdReads(const OpGraph& graph) {
+  const int32_t n = graph.num_ops();
+  ColdReads cold{Scratch<float>(n, 0.0f), Scratch<float>(n, 0.0f)};
+  Scratch<double> touched_at(n, -kCacheBytes);
+  Scratch<int32_t> tensor(n, 0);  // whose output this is a view of
+  double touched = 0;
+  for (int step = 0; step < 2; ++step) {
+    for (int32_t i = 0; i < n; ++i) {
+      tensor[i] = i;
+      if (graph.has(i, kSource | kConstant)) continue;
+      const bool view =
+          IsFree(graph.def(i).op_class) || graph.has(i, kReadsVariable);
+      const bool elementwise = IsElementwise(graph, i);
+      for (const InputEdge& e : graph.inputs(i)) {
+        if (e.port == kControlPort) break;
+        const int32_t src = tensor[e.src];
+        if (view) {
+          tensor[i] = src;
+          break;
+        }
+        const auto bytes = static_cast<double>(
+            std::max<int64_t>(graph.bytes(e.src, e.port), 0));
+        if (step == 1 && elementwise &&
+            touched - touched_at[src] > kCacheBytes) {
+          cold.alone[i] += static_cast<float>(bytes);
+          if (!IsElementwise(graph, src) || StoredBytes(graph, src) > 0) {
+            cold.compiled[i] += static_cast<float>(bytes);
+          }
+        }
+        touched += bytes;
+        touched_at[src] = touched;
+      }
+      if (view) continue;
+      for (int32_t k = 0; k < graph.num_outputs(i); ++k) {
+        touched += static_cast<double>(std::max<int64_t>(graph.bytes(i, k), 0));
+      }
+      touched_at[i] = touched;
+    }
+  }
+  return cold;
+}
+
+// What memory costs an element-wise op beside what its policy says.
+void AddMemoryMicros(const OpGraph& graph, OpMicros* micros) {
+  const ColdReads cold = FindColdReads(graph);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!IsElementwise(graph, i)) continue;
+    const OpCost cost = CostOf(graph, i);
+    const double in_play = std::min(
+        1.0, kCacheBytes / std::max(cost.bytes_read + cost.bytes_written, 1.0));
+    micros->alone[i] +=
+        static_cast<float>(in_play * (NewBytes(graph, i) * kNewMicrosPerByte +
+                                      cold.alone[i] * kColdReadMicrosPerByte));
+    if (micros->compiled[i] >= micros->alone[i]) continue;
+    const double compiled =
+        micros->compiled[i] +
+        in_play * (StoredBytes(graph, i) * kNewMicrosPerByte +
+                   cold.compiled[i] * kColdReadMicrosPerByte);
+    micros->compiled[i] =
+        static_cast<float>(std::min<double>(micros->alone[i], compiled));
+  }
+}
+
 }  // namespace
 
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
@@ -75,15 +154,7 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     micros.alone.assign(logits.op_micros.begin(), logits.op_micros.end());
     micros.compiled.assign(logits.fused_micros.begin(),
                            logits.fused_micros.end());
-    for (int32_t i = 0; i < graph.num_ops(); ++i) {
-      micros.alone[i] +=
-          static_cast<float>(NewBytes(graph, i) * kStoreMicrosPerByte);
-      if (micros.compiled[i] >= micros.alone[i]) continue;
-      const double stored =
-          micros.compiled[i] + StoredBytes(graph, i) * kStoreMicrosPerByte;
-      micros.compiled[i] =
-          static_cast<float>(std::min<double>(micros.alone[i], stored));
-    }
+    AddMemoryMicros(graph, &micros);
     return micros;
   }
   // The host's; on a machine without one, the first device's.

@@ -9,6 +9,8 @@ Examples:
       --out=my_policy
   # What a compiled group costs beside its ops (grappler_go.enable takes them).
   python -m grappler_go_training.scorer launch
+  # What memory costs element-wise ops (constants of cc/plan/op_micros.cc).
+  python -m grappler_go_training.scorer memory
   # Use it.
   python -c 'import grappler_go; grappler_go.enable(policy="my_policy")'
 """
@@ -26,13 +28,8 @@ from absl import app, flags
 from rich import console as rich_console
 from rich import progress, table
 
-from grappler_go_training.scorer import (
-    export,
-    fit,
-    launch,
-    measure,
-    op_cases,
-)
+from grappler_go_training.calibrate import fit, launch, measure, memory, op_cases
+from grappler_go_training.scorer import export
 
 _SAMPLES = flags.DEFINE_list(
     "samples", ["samples.jsonl"], "Where the timings are kept; export takes several files."
@@ -42,7 +39,7 @@ _ONLY = flags.DEFINE_string("only", "", "Measure only op types whose name contai
 
 
 def main(argv: list[str]) -> int:
-    commands = {"measure": _measure, "launch": _launch, "export": _export}
+    commands = {"measure": _measure, "launch": _launch, "memory": _memory, "export": _export}
     if len(argv) != 2 or argv[1] not in commands:
         print(__doc__)
         return 2
@@ -53,8 +50,6 @@ def _measure() -> int:
     if len(_SAMPLES.value) != 1:
         print("measure writes one file: --samples=FILE")
         return 2
-    # Grappler would fold, merge or reorder the copies that are to be timed.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     tf.get_logger().setLevel("ERROR")
     cases = [c for c in op_cases.all_cases() if _ONLY.value in c.op]
     measure.labels(cases)
@@ -77,6 +72,13 @@ def _launch() -> int:
     costs = launch.measure_launch(lambda done, total: print(f"{done} of {total}", flush=True))
     for name, value in dataclasses.asdict(costs).items():
         print(f"{name} = {value:.1f}")
+    return 0
+
+
+def _memory() -> int:
+    costs = memory.measure_memory(lambda done, total: print(f"{done} of {total}", flush=True))
+    for name, value in dataclasses.asdict(costs).items():
+        print(f"{name} = {value:.1f} microseconds per MB")
     return 0
 
 

@@ -19,7 +19,7 @@ import scipy.optimize
 import tensorflow as tf
 
 from grappler_go import _core
-from grappler_go_training.scorer import measure, op_cases
+from grappler_go_training.calibrate import measure, op_cases
 
 CACHE_BYTES = 8e6
 NUM_TERMS = 4

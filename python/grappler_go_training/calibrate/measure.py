@@ -3,24 +3,28 @@
 The time of one op is the slope between a function with a few copies of it and a
 function with many, so that calling the function, starting the executor and
 launching the compiled cluster cancel out. Element-wise copies form a chain, as
-they do in real graphs: under XLA the slope is then what one more op costs
-inside a fused loop. Other copies are independent but ordered by control edges,
-so that the executor does not overlap them.
+they do in real graphs: under the executor each writes over its input, under XLA
+the slope is what one more op costs inside a fused loop (what memory costs beside
+is in memory.py). Other copies are independent, each with inputs of its own, and
+ordered by control edges so that the executor does not overlap them. Their inputs
+and outputs never pass through Python, which takes 10 to 20 microseconds for each:
+inputs are captured, outputs are kept alive to the end and dropped.
 
 Each figure is the minimum over interleaved rounds: on a shared machine, noise
 only ever adds.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
-from grappler_go_training.scorer import op_cases
+from grappler_go_training.calibrate import op_cases
 
 _FEW, _MANY = 2, 10
 # Ops this small take about as long as their dispatch: more copies, less noise.
@@ -86,18 +90,36 @@ def read_samples(path: str) -> list[Sample]:
         return [Sample(**json.loads(line)) for line in lines if line.strip()]
 
 
-def measure_case(case: op_cases.OpCase) -> Sample:
-    """Times one case. Raises what TensorFlow raises if the op cannot be built."""
+@contextlib.contextmanager
+def grappler_off() -> Iterator[None]:
+    """Meanwhile TensorFlow's own optimizers, which would fold, merge or drop the
+    copies that are to be timed, do nothing."""
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": before.get("disable_meta_optimizer", False)}
+        )
+
+
+def measure_case(case: op_cases.OpCase, jit_too: bool = True) -> Sample:
+    """Times one case, under XLA too unless told otherwise (then `xla_micros` is 0).
+
+    Raises:
+      tf.errors.OpError, ValueError: the op cannot be built or run.
+    """
     most = _MANY
     if case.chain and math.prod(case.shapes[0]) <= _SMALL_ELEMENTS:
         most = _MANY_SMALL
-    runs = [_prepare(case, copies, jit) for jit in (False, True) for copies in (_FEW, most)]
-    readings = [
-        min(column)
-        for column in zip(
-            *([_seconds_per_call(run) for run in runs] for _ in range(_ROUNDS)), strict=True
-        )
-    ]
+    with grappler_off():
+        runs = [
+            _prepare(case, copies, jit)
+            for jit in ((False, True) if jit_too else (False,))
+            for copies in (_FEW, most)
+        ]
+        readings = [*quickest_seconds(runs, _ROUNDS), 0.0, 0.0]
     scale = 1e6 / (most - _FEW)
     return Sample(
         label=case.label,
@@ -107,33 +129,58 @@ def measure_case(case: op_cases.OpCase) -> Sample:
     )
 
 
-def _copies_of(case: op_cases.OpCase, copies: int) -> Callable[..., object]:
-    """A Python function with `copies` copies of the op."""
+def quickest_seconds(runs: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Seconds of a call of each, the least of interleaved rounds."""
+    return [
+        min(column)
+        for column in zip(
+            *([_seconds_per_call(run) for run in runs] for _ in range(rounds)), strict=True
+        )
+    ]
 
-    def chained(*inputs):
+
+def _prepare(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
+    """Traces and compiles; returns a call that runs one step."""
+    step = _chain(case, copies, jit) if case.chain else _side_by_side(case, copies, jit)
+    step()
+    return step
+
+
+def _chain(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
+    inputs = _random_inputs(case)
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def run() -> tf.Tensor:
         x = inputs[0]
         for _ in range(copies):
             x = case.build(x, *inputs[1:])
         return x
 
-    def independent(*inputs):
-        width = len(case.shapes)
+    return run
+
+
+def _side_by_side(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
+    inputs = [_random_inputs(case) for _ in range(copies)]
+
+    def build() -> list[tf.Tensor]:
         outputs: list[tf.Tensor] = []
-        for i in range(copies):
+        for own in inputs:
             with tf.control_dependencies(outputs[-1:]):
-                outputs.append(case.build(*inputs[i * width : (i + 1) * width]))
+                outputs.append(case.build(*own))
         return outputs
 
-    return chained if case.chain else independent
+    build = tf.function(build, jit_compile=True, autograph=False) if jit else build
+
+    @tf.function(autograph=False)
+    def run() -> tf.Tensor:
+        with tf.control_dependencies(tf.identity_n(build())):
+            return tf.constant(0.0)
+
+    return run
 
 
-def _prepare(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
-    """Traces and compiles; returns a call that runs one step."""
-    width = 1 if case.chain else copies
-    inputs = [tf.random.uniform(shape, 0.5, 1.5) for _ in range(width) for shape in case.shapes]
-    run = tf.function(_copies_of(case, copies), jit_compile=jit, autograph=False)
-    run(*inputs)
-    return lambda: run(*inputs)
+def _random_inputs(case: op_cases.OpCase) -> list[tf.Tensor]:
+    return [tf.random.uniform(shape, 0.5, 1.5) for shape in case.shapes]
 
 
 def _seconds_per_call(run: Callable[[], object]) -> float:
