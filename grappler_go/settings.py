@@ -90,6 +90,8 @@ def parse_decisions(value: Sequence[str]) -> dict[str, bool]:
 def parse_policy(value: PolicyLike) -> "Policy | None":
     """The policy object behind what a user may give.
 
+    What a text may be is read in one place, cc/policy/load_policy.h.
+
     Raises:
       TypeError: not something that a policy can be made from.
       ValueError: a folder or file that is not a policy; the message says why.
@@ -156,8 +158,8 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
 
     Args:
       value: a Machine; "all", this process's or its cluster's devices; the name of a
-        machine that ships with the package ("p100x4"); a machine's JSON file; one
-        device's name ("CPU:0") or several names.
+        machine that ships with the package ("p100x4"); a machine's JSON file; names of
+        devices, as a list or with commas ("CPU:0,CPU:1").
       must_exist: refuse devices that TensorFlow does not have.
 
     Raises:
@@ -171,8 +173,8 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
         return devices_lib.local_machine()
     if isinstance(value, native.core().Machine):
         machine = value
-    elif isinstance(value, str) and _DEVICE_NAME.fullmatch(value):
-        machine = devices_lib.machine_of([value])
+    elif isinstance(value, str) and all(map(_DEVICE_NAME.fullmatch, _at_commas(value))):
+        machine = devices_lib.machine_of(_at_commas(value))
     elif isinstance(value, str | os.PathLike):
         machine = devices_lib.load_machine(value)
     else:
@@ -180,6 +182,10 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
     if must_exist:
         devices_lib.check_devices_exist(machine)
     return machine
+
+
+def _at_commas(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def native_config(

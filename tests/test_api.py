@@ -286,7 +286,11 @@ def test_memory_limits_that_make_no_sense(value):
         ({"min_gain": 1.0}, ValueError, "min_gain"),
         ({"min_gain": -0.1}, ValueError, "min_gain"),
         ({"policy": 3}, TypeError, "policy"),
-        ({"policy": "/no/such/policy"}, ValueError, "/no/such/policy"),
+        ({"policy": "/no/such/policy"}, ValueError, "/no/such/policy': there is no such file"),
+        ({"policy": "no_such_module:f"}, ValueError, "ModuleNotFoundError"),
+        ({"policy": "python:f"}, ValueError, "not module:function"),
+        ({"devices": "CPU:0,CPU:99"}, ValueError, "CPU:99"),
+        ({"devices": "p100x4"}, ValueError, "TensorFlow has no device .*GPU:0; it has .*CPU:0"),
         ({"devices": ["CPU:99"]}, ValueError, "CPU:99"),
         ({"devices": ["a toaster"]}, ValueError, "toaster"),
         ({"devices": ["CPU:0", "/device:CPU:0"]}, ValueError, "twice"),
@@ -322,10 +326,12 @@ def test_devices_by_name_file_and_object(tmp_path):
     def policy(policy_input):
         seen.append([d["name"] for d in policy_input.machine.devices])
 
-    for given in ("all", ["CPU:0"], machine, file, str(file)):
+    for given in ("all", ["CPU:0"], "CPU:0", machine, file, str(file)):
         with grappler_go.scope(policy, devices=given, **FORCED):
             tanh_chain()(X)
-    assert seen == [["/job:localhost/replica:0/task:0/device:CPU:0"]] * 5
+    assert seen == [["/job:localhost/replica:0/task:0/device:CPU:0"]] * 6
+    two = settings.parse_devices("CPU:0, CPU:1", must_exist=False)
+    assert [d["name"][-5:] for d in two.devices] == ["CPU:0", "CPU:1"]
     assert grappler_go.load_machine(file).to_json() == machine.to_json()
 
 
