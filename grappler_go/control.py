@@ -114,9 +114,8 @@ def enable(
       min_gain: predicted gain, as a share of the step, below which a graph is
         left alone. None: 0.08.
       record: a folder in which every graph the pass sees is stored.
-      advanced: other settings: min_ops (smaller graphs are left alone),
-        min_group_ops, group_launch_micros, group_tensor_micros,
-        group_output_micros_per_mb, fuse_unknown_shapes.
+      advanced: other settings by name, such as min_ops (smaller graphs are left
+        alone); grappler_go/advanced.py has them all.
 
     Raises:
       RuntimeError: as load().

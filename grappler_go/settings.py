@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from grappler_go import advanced as advanced_lib
 from grappler_go import devices as devices_lib
 from grappler_go import native
 
@@ -23,16 +24,6 @@ DevicesLike: TypeAlias = "str | os.PathLike[str] | Sequence[str] | Machine | Non
 _DEVICE_NAME = re.compile(r"(/.*)?[A-Za-z_]+:[0-9]+")
 
 DECISIONS = ("device", "fusion", "memory")
-
-# Native settings that enable(advanced=...) may set.
-ADVANCED = (
-    "min_ops",
-    "min_group_ops",
-    "group_launch_micros",
-    "group_tensor_micros",
-    "group_output_micros_per_mb",
-    "fuse_unknown_shapes",
-)
 
 _UNITS = {
     "": 1,
@@ -215,10 +206,7 @@ def native_config(
         if not 0 <= min_gain < 1:
             raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
         config["min_gain"] = float(min_gain)
-    for key, setting in (advanced or {}).items():
-        if key not in ADVANCED:
-            raise TypeError(f"advanced={{{key!r}: ...}}: known are {', '.join(ADVANCED)}")
-        config[key] = setting
+    config.update(advanced_lib.check(advanced or {}))
     config["record_dir"] = ""
     if record is not None:
         folder = pathlib.Path(record).resolve()

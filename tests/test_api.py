@@ -13,7 +13,7 @@ import tensorflow as tf
 from helpers import FORCED, executed, fuse
 
 import grappler_go
-from grappler_go import devices, settings
+from grappler_go import advanced, devices, settings
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
@@ -296,6 +296,13 @@ def test_memory_limits_that_make_no_sense(value):
         ({"devices": ["CPU:0", "/device:CPU:0"]}, ValueError, "twice"),
         ({"devices": "/no/such/machine.json"}, OSError, "machine.json"),
         ({"advanced": {"min_opps": 3}}, TypeError, "min_opps"),
+        ({"advanced": {"min_ops": 2.5}}, TypeError, "expected int, 0 or more"),
+        ({"advanced": {"min_ops": True}}, TypeError, "expected int, 0 or more"),
+        ({"advanced": {"min_group_ops": 0}}, ValueError, "expected int, 1 or more"),
+        ({"advanced": {"min_ops": 2**40}}, ValueError, "min_ops"),
+        ({"advanced": {"group_launch_micros": -1.0}}, ValueError, "expected float, 0 or more"),
+        ({"advanced": {"group_launch_micros": float("nan")}}, ValueError, "expected float"),
+        ({"advanced": {"fuse_unknown_shapes": 1}}, TypeError, "expected True or False"),
         ({"record": "/dev/null/folder"}, OSError, "null"),
     ],
 )
@@ -303,6 +310,25 @@ def test_wrong_arguments_are_told_and_change_nothing(kwargs, error, match):
     with pytest.raises(error, match=match):
         grappler_go.enable(**{"policy": Asked(), **kwargs})
     assert not grappler_go.is_enabled()
+
+
+def test_advanced_settings_are_the_cores_and_have_its_defaults():
+    # What has an argument of its own, or is no setting of a user's.
+    others = {"enabled", "capture", "policy", "policy_spec", "machine", "devices_exist"}
+    others |= {"device", "fusion", "memory", "memory_limit", "budget_ms", "min_gain", "record_dir"}
+    answer = helpers.run_python(
+        "import json\n"
+        "from grappler_go import native\n"
+        "print(json.dumps(native.core().current_config()))"
+    )
+    defaults = json.loads(answer.stdout)
+    found = {name: option.default for name, option in advanced.OPTIONS.items()}
+    assert found == {name: value for name, value in defaults.items() if name not in others}
+    assert [type(found[name]) for name in found] == [type(defaults[name]) for name in found]
+    with grappler_go.scope(
+        advanced={name: option.default for name, option in advanced.OPTIONS.items()}
+    ):
+        pass
 
 
 def test_decisions_that_are_not_wanted_are_not_made():
