@@ -56,6 +56,29 @@ def test_the_favourite_child_is_on_the_critical_path():
     assert graph.ops[child[graph.ops.index("Sin")]] == "MatMul"
 
 
+@pytest.mark.parametrize("long_one", ["left", "right"])
+def test_how_long_ops_take_decides_which_child_is_favourite(long_one):
+    """Two children that are alike but for what comes after them. Whichever the program
+    would choose without durations, it is wrong once."""
+    import tensorflow as tf
+
+    def step(x):
+        fork = tf.sin(x)
+        ends = []
+        for name in ("left", "right"):
+            with tf.name_scope(name):
+                y = fork
+                for _ in range(6 if name == long_one else 2):
+                    # Not the same op as in the other branch, or the two would be one.
+                    y = tf.matmul(y, y, transpose_b=name == "right")
+                ends.append(tf.reduce_sum(y))
+        return ends
+
+    graph = op_graph(step, tf.ones((256, 256)))
+    child = sct_lp.favourite_children(baselines.Problem(graph, cpus(2)))
+    assert f"/{long_one}/" in "/" + graph.names[child[graph.ops.index("Sin")]]
+
+
 def test_a_device_is_kept_for_the_favourite_child(branches):
     problem = baselines.Problem(branches, cpus(2))
     loop = baechi._EarliestStart(problem, [-1] * branches.num_ops)
