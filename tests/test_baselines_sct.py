@@ -9,6 +9,8 @@ from baseline_graphs import cpus, is_acyclic, make, op_graph
 from grappler_go_training import baselines
 from grappler_go_training.baselines import baechi, coarsen, sct_lp
 
+import grappler_go
+
 
 def test_favourite_children_stay_together():
     """A fork of two children over a slow link: one follows its parent without a
@@ -77,6 +79,21 @@ def test_how_long_ops_take_decides_which_child_is_favourite(long_one):
     graph = op_graph(step, tf.ones((256, 256)))
     child = sct_lp.favourite_children(baselines.Problem(graph, cpus(2)))
     assert f"/{long_one}/" in "/" + graph.names[child[graph.ops.index("Sin")]]
+
+
+def test_a_device_that_is_kept_pays_where_transfers_are_slow():
+    import tensorflow as tf
+
+    def step(x):
+        return tf.reduce_sum(tf.matmul(x, x)) + tf.reduce_sum(tf.matmul(x, tf.sin(x)))
+
+    graph = op_graph(step, tf.ones((512, 512)))
+    machine = cpus(2, gbytes_per_s=1.0)
+    sct, etf = (
+        grappler_go.simulate(graph, make(name, graph, machine), machine).step_ms
+        for name in ("m_sct", "m_etf")
+    )
+    assert sct < 0.9 * etf
 
 
 def test_a_device_is_kept_for_the_favourite_child(branches):
