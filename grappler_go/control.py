@@ -96,14 +96,15 @@ def enable(
     Args:
       policy: who decides. "default" is the policy that ships with the package.
         A path: a policy's folder, a plan's file, or a folder of plans. A
-        callable: called with a PolicyInput for each graph, returns a dict of
-        arrays (device [N,D], fusion [N], schedule [N], recompute [N]), a Plan,
-        or None. A Policy, a Plan, a list of plans. None: nothing is decided,
-        graphs are only recorded.
+        callable, or its name as "module:function": called with a PolicyInput
+        for each graph, returns a dict of arrays (device [N,D], fusion [N],
+        schedule [N], recompute [N]), a Plan, or None. A Policy, a Plan, a list
+        of plans. None: nothing is decided, graphs are only recorded.
       devices: where ops may be placed. None: the devices that a graph uses
-        already. "all": everything TensorFlow lists. A list of names ("CPU:1"),
-        a Machine, or the path of a machine's JSON file. All but None start
-        TensorFlow's runtime, after which logical devices cannot be configured.
+        already. "all": everything TensorFlow lists. Names as a list or with
+        commas ("CPU:0,CPU:1"), a Machine, the path of a machine's JSON file, or
+        a machine that ships. All but None start TensorFlow's runtime, after
+        which logical devices cannot be configured.
       decisions: which of "device", "fusion", "memory" may be made.
       memory_limit: predicted peak above which ops are recomputed for the
         backward pass: bytes as an int, "4GB", "512MiB", or a float between 0 and
@@ -113,9 +114,8 @@ def enable(
       min_gain: predicted gain, as a share of the step, below which a graph is
         left alone. None: 0.08.
       record: a folder in which every graph the pass sees is stored.
-      advanced: other settings: min_ops (smaller graphs are left alone),
-        min_group_ops, group_launch_micros, group_tensor_micros,
-        group_output_micros_per_mb, fuse_unknown_shapes.
+      advanced: other settings by name, such as min_ops (smaller graphs are left
+        alone); grappler_go/advanced.py has them all.
 
     Raises:
       RuntimeError: as load().

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from grappler_go import advanced as advanced_lib
 from grappler_go import devices as devices_lib
 from grappler_go import native
 
@@ -23,16 +24,6 @@ DevicesLike: TypeAlias = "str | os.PathLike[str] | Sequence[str] | Machine | Non
 _DEVICE_NAME = re.compile(r"(/.*)?[A-Za-z_]+:[0-9]+")
 
 DECISIONS = ("device", "fusion", "memory")
-
-# Native settings that enable(advanced=...) may set.
-ADVANCED = (
-    "min_ops",
-    "min_group_ops",
-    "group_launch_micros",
-    "group_tensor_micros",
-    "group_output_micros_per_mb",
-    "fuse_unknown_shapes",
-)
 
 _UNITS = {
     "": 1,
@@ -89,6 +80,8 @@ def parse_decisions(value: Sequence[str]) -> dict[str, bool]:
 
 def parse_policy(value: PolicyLike) -> "Policy | None":
     """The policy object behind what a user may give.
+
+    What a text may be is read in one place, cc/policy/load_policy.h.
 
     Raises:
       TypeError: not something that a policy can be made from.
@@ -156,8 +149,8 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
 
     Args:
       value: a Machine; "all", this process's or its cluster's devices; the name of a
-        machine that ships with the package ("p100x4"); a machine's JSON file; one
-        device's name ("CPU:0") or several names.
+        machine that ships with the package ("p100x4"); a machine's JSON file; names of
+        devices, as a list or with commas ("CPU:0,CPU:1").
       must_exist: refuse devices that TensorFlow does not have.
 
     Raises:
@@ -171,8 +164,8 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
         return devices_lib.local_machine()
     if isinstance(value, native.core().Machine):
         machine = value
-    elif isinstance(value, str) and _DEVICE_NAME.fullmatch(value):
-        machine = devices_lib.machine_of([value])
+    elif isinstance(value, str) and all(map(_DEVICE_NAME.fullmatch, _at_commas(value))):
+        machine = devices_lib.machine_of(_at_commas(value))
     elif isinstance(value, str | os.PathLike):
         machine = devices_lib.load_machine(value)
     else:
@@ -180,6 +173,10 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
     if must_exist:
         devices_lib.check_devices_exist(machine)
     return machine
+
+
+def _at_commas(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
 
 
 def native_config(
@@ -209,10 +206,7 @@ def native_config(
         if not 0 <= min_gain < 1:
             raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
         config["min_gain"] = float(min_gain)
-    for key, setting in (advanced or {}).items():
-        if key not in ADVANCED:
-            raise TypeError(f"advanced={{{key!r}: ...}}: known are {', '.join(ADVANCED)}")
-        config[key] = setting
+    config.update(advanced_lib.check(advanced or {}))
     config["record_dir"] = ""
     if record is not None:
         folder = pathlib.Path(record).resolve()

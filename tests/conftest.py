@@ -18,3 +18,54 @@ def pass_off():
         grappler_go.clear_reports()
         yield
     grappler_go.disable()
+
+
+# Graphs that several tests of baselines share.
+
+
+@pytest.fixture(scope="session")
+def branches():
+    """Two chains of products of matrices that meet in a sum."""
+    import baseline_graphs
+    import tensorflow as tf
+
+    def step(x):
+        a = b = x
+        with tf.name_scope("left"):
+            for _ in range(4):
+                a = tf.tanh(tf.matmul(a, a))
+        with tf.name_scope("right"):
+            for _ in range(4):
+                b = tf.sin(tf.matmul(b, b))
+        return tf.reduce_sum(a) + tf.reduce_sum(b)
+
+    return baseline_graphs.op_graph(step, tf.ones((512, 512)))
+
+
+@pytest.fixture(scope="session")
+def training():
+    """A training step with variables and a backward pass."""
+    import baseline_graphs
+    import models
+
+    model = models.mlp(layers=6, width=512, batch=256)
+    return baseline_graphs.op_graph(model.train, *model.inputs)
+
+
+@pytest.fixture(scope="session")
+def activations():
+    """A training step whose memory is what the forward pass keeps for the backward."""
+    import baseline_graphs
+    import tensorflow as tf
+
+    weights = tf.Variable(tf.random.stateless_normal((32, 32), (1, 2)))
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            for _ in range(16):
+                x = tf.sin(tf.matmul(x, weights))
+            loss = tf.reduce_sum(x)
+        weights.assign_sub(0.1 * tape.gradient(loss, weights))
+        return loss
+
+    return baseline_graphs.op_graph(step, tf.ones((4096, 32)))

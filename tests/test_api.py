@@ -13,7 +13,7 @@ import tensorflow as tf
 from helpers import FORCED, executed, fuse
 
 import grappler_go
-from grappler_go import devices, settings
+from grappler_go import advanced, devices, settings
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
@@ -286,12 +286,23 @@ def test_memory_limits_that_make_no_sense(value):
         ({"min_gain": 1.0}, ValueError, "min_gain"),
         ({"min_gain": -0.1}, ValueError, "min_gain"),
         ({"policy": 3}, TypeError, "policy"),
-        ({"policy": "/no/such/policy"}, ValueError, "/no/such/policy"),
+        ({"policy": "/no/such/policy"}, ValueError, "/no/such/policy': there is no such file"),
+        ({"policy": "no_such_module:f"}, ValueError, "ModuleNotFoundError"),
+        ({"policy": "python:f"}, ValueError, "not module:function"),
+        ({"devices": "CPU:0,CPU:99"}, ValueError, "CPU:99"),
+        ({"devices": "p100x4"}, ValueError, "TensorFlow has no device .*GPU:0; it has .*CPU:0"),
         ({"devices": ["CPU:99"]}, ValueError, "CPU:99"),
         ({"devices": ["a toaster"]}, ValueError, "toaster"),
         ({"devices": ["CPU:0", "/device:CPU:0"]}, ValueError, "twice"),
         ({"devices": "/no/such/machine.json"}, OSError, "machine.json"),
         ({"advanced": {"min_opps": 3}}, TypeError, "min_opps"),
+        ({"advanced": {"min_ops": 2.5}}, TypeError, "expected int, 0 or more"),
+        ({"advanced": {"min_ops": True}}, TypeError, "expected int, 0 or more"),
+        ({"advanced": {"min_group_ops": 0}}, ValueError, "expected int, 1 or more"),
+        ({"advanced": {"min_ops": 2**40}}, ValueError, "min_ops"),
+        ({"advanced": {"group_launch_micros": -1.0}}, ValueError, "expected float, 0 or more"),
+        ({"advanced": {"group_launch_micros": float("nan")}}, ValueError, "expected float"),
+        ({"advanced": {"fuse_unknown_shapes": 1}}, TypeError, "expected True or False"),
         ({"record": "/dev/null/folder"}, OSError, "null"),
     ],
 )
@@ -299,6 +310,25 @@ def test_wrong_arguments_are_told_and_change_nothing(kwargs, error, match):
     with pytest.raises(error, match=match):
         grappler_go.enable(**{"policy": Asked(), **kwargs})
     assert not grappler_go.is_enabled()
+
+
+def test_advanced_settings_are_the_cores_and_have_its_defaults():
+    # What has an argument of its own, or is no setting of a user's.
+    others = {"enabled", "capture", "policy", "policy_spec", "machine", "devices_exist"}
+    others |= {"device", "fusion", "memory", "memory_limit", "budget_ms", "min_gain", "record_dir"}
+    answer = helpers.run_python(
+        "import json\n"
+        "from grappler_go import native\n"
+        "print(json.dumps(native.core().current_config()))"
+    )
+    defaults = json.loads(answer.stdout)
+    found = {name: option.default for name, option in advanced.OPTIONS.items()}
+    assert found == {name: value for name, value in defaults.items() if name not in others}
+    assert [type(found[name]) for name in found] == [type(defaults[name]) for name in found]
+    with grappler_go.scope(
+        advanced={name: option.default for name, option in advanced.OPTIONS.items()}
+    ):
+        pass
 
 
 def test_decisions_that_are_not_wanted_are_not_made():
@@ -322,10 +352,12 @@ def test_devices_by_name_file_and_object(tmp_path):
     def policy(policy_input):
         seen.append([d["name"] for d in policy_input.machine.devices])
 
-    for given in ("all", ["CPU:0"], machine, file, str(file)):
+    for given in ("all", ["CPU:0"], "CPU:0", machine, file, str(file)):
         with grappler_go.scope(policy, devices=given, **FORCED):
             tanh_chain()(X)
-    assert seen == [["/job:localhost/replica:0/task:0/device:CPU:0"]] * 5
+    assert seen == [["/job:localhost/replica:0/task:0/device:CPU:0"]] * 6
+    two = settings.parse_devices("CPU:0, CPU:1", must_exist=False)
+    assert [d["name"][-5:] for d in two.devices] == ["CPU:0", "CPU:1"]
     assert grappler_go.load_machine(file).to_json() == machine.to_json()
 
 

@@ -432,6 +432,7 @@ def test_json_has_null_where_there_is_no_number(capsys):
         ([], {"decisions": ("device", "fusion", "memory"), "policy": "default"}),
         (["--devices=CPU:0,CPU:1"], {"devices": ["CPU:0", "CPU:1"]}),
         (["--devices=all"], {"devices": "all"}),
+        (["--policy=mine:decide"], {"policy": "mine:decide"}),
         (["--devices=p100x8.json"], {"devices": "p100x8.json"}),
         (["--memory_limit=4GB"], {"memory_limit": "4GB"}),
         (["--memory_limit=0.5"], {"memory_limit": 0.5}),

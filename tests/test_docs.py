@@ -9,6 +9,9 @@ import subprocess
 import sys
 
 import pytest
+from grappler_go_training import baselines
+
+from grappler_go import advanced
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _SCRIPT = _ROOT / "build_defs" / "benchmark_tables.py"
@@ -20,6 +23,37 @@ def test_tables_are_what_the_stored_results_say():
         [sys.executable, str(_SCRIPT), "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_lists_are_what_the_code_has(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(_SCRIPT.parent))
+    import reference_tables
+
+    assert reference_tables.main(["--check"]) == 0, capsys.readouterr().out
+    page = tmp_path / "page.md"
+    text = "".join(path.read_text(encoding="utf-8") for path in reference_tables.PAGES)
+    for name in [*baselines.BASELINES, *advanced.OPTIONS]:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        page.write_text(text.replace(row + "\n", ""), encoding="utf-8")
+        monkeypatch.setattr(reference_tables, "PAGES", (page,))
+        assert reference_tables.main(["--check"]) == 1
+    assert "is not what the code says" in capsys.readouterr().out
+
+
+def test_a_source_is_one_sentence(monkeypatch):
+    monkeypatch.syspath_prepend(str(_SCRIPT.parent))
+    from reference_tables import source_of
+
+    def function():
+        """What.
+
+        Source: Kim et al., "Paper" (J. Sci. 1998), tensorflow/core/
+        placer.cc. We differ.
+        """
+
+    assert source_of(function) == 'Kim et al., "Paper" (J. Sci. 1998), tensorflow/core/placer.cc'
+    with pytest.raises(ValueError, match="no `Source:`"):
+        source_of(test_links_to_files_lead_somewhere)
 
 
 def test_a_table_that_was_changed_by_hand_is_noticed(monkeypatch, tmp_path, capsys):

@@ -97,7 +97,7 @@ def test_a_policy_that_fails_leaves_the_graph_alone(host, environment, function,
     [
         ("host_policies:missing", {}, "missing"),
         ("no_such_module:f", {}, "ModuleNotFoundError"),
-        ("host_policies", {}, "python:module:function"),
+        ("host_policies", {}, "module:function"),
         ("host_policies:slow", {"GRAPPLER_GO_LIBPYTHON": "/no/lib.so"}, "GRAPPLER_GO_LIBPYTHON"),
         ("host_policies:slow", {"PYTHONPATH": "a broken numpy"}, "ImportError: no numpy"),
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from grappler_go import native
+from grappler_go import native, settings
 
 core = native.core()
 
@@ -319,12 +319,18 @@ def test_module_and_function_name_a_policy(graph, machine, tmp_path, monkeypatch
         "    def policy(inp):\n"
         "        return {'fusion': [1.0] * len(inp.op_type)}\n"
         "number = 3\n"
+        "def little(inp):\n"
+        "    return {'fusion': [float(hasattr(inp, 'graph'))] * len(inp.op_type)}\n"
+        "little.reads = ['op_type']\n"
     )
     (tmp_path / "broken_for_test.py").write_text("import no_such_module_anywhere\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    policy = core.load_policy("python:mine_for_test:Holder.policy")
-    assert policy.name == "python:mine_for_test:Holder.policy"
-    assert set(policy.decide(graph, machine)["fusion"]) == {1.0}
+    for spec in ("mine_for_test:Holder.policy", "python:mine_for_test:Holder.policy"):
+        policy = core.load_policy(spec)
+        assert policy.name == "python:mine_for_test:Holder.policy"
+        assert set(policy.decide(graph, machine)["fusion"]) == {1.0}
+        assert settings.parse_policy(spec).name == policy.name
+    assert set(core.load_policy("mine_for_test:little").decide(graph, machine)["fusion"]) == {0.0}
     for spec, match in (
         ("python:mine_for_test:nothing", "nothing"),
         ("python:mine_for_test:number", "not callable"),

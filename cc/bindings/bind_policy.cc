@@ -60,20 +60,6 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
   return LogitsToDict(*std::move(answer.logits));
 }
 
-// The names in a callable's `reads`, as FeatureArrays; nothing when it has
-// none.
-std::optional<uint32_t> ArraysRead(const py::object& callable) {
-  const py::object reads = py::getattr(callable, "reads", py::none());
-  if (reads.is_none()) return std::nullopt;
-  uint32_t arrays = 0;
-  for (const auto& name : reads.cast<std::vector<std::string>>()) {
-    const uint32_t found = ArraysOf(name);
-    if (found == 0) throw py::value_error("reads: no array \"" + name + "\"");
-    arrays |= found;
-  }
-  return arrays;
-}
-
 void CheckRead(bool is_there, const char* name) {
   if (is_there) return;
   throw py::attribute_error(std::string(name) +
@@ -179,7 +165,7 @@ void BindPolicy(py::module_& m) {
       },
       py::arg("spec"),
       "A SavedModel's folder, a plan's file, a folder of plans, or "
-      "\"python:module:function\".");
+      "\"module:function\".");
 
   WatchForPythonExit();
   SetPythonPolicyFactory(&PythonPolicyFromSpec);

@@ -1,7 +1,11 @@
 #include "cc/bindings/python_policy.h"
 
+#include <pybind11/stl.h>
+
 #include <atomic>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/logits_arrays.h"
@@ -116,6 +120,18 @@ StatusOr<Decision> PythonPolicy::Decide(const PolicyInput& input) {
   }
 }
 
+std::optional<uint32_t> ArraysRead(const py::object& callable) {
+  const py::object reads = py::getattr(callable, "reads", py::none());
+  if (reads.is_none()) return std::nullopt;
+  uint32_t arrays = 0;
+  for (const auto& name : reads.cast<std::vector<std::string>>()) {
+    const uint32_t found = ArraysOf(name);
+    if (found == 0) throw py::value_error("reads: no array \"" + name + "\"");
+    arrays |= found;
+  }
+  return arrays;
+}
+
 StatusOr<std::shared_ptr<Policy>> PythonPolicyFromSpec(
     const std::string& module_function) {
   if (!PythonIsUsable()) return Unavailable("Python is shutting down");
@@ -133,8 +149,9 @@ StatusOr<std::shared_ptr<Policy>> PythonPolicyFromSpec(
     if (PyCallable_Check(found.ptr()) == 0) {
       return InvalidArgument(where + "it is not callable");
     }
+    const std::optional<uint32_t> arrays = ArraysRead(found);
     return std::shared_ptr<Policy>(std::make_shared<PythonPolicy>(
-        std::move(found), "python:" + module_function));
+        std::move(found), "python:" + module_function, arrays));
   } catch (const py::error_already_set& error) {
     return InvalidArgument(where + Describe(error));
   } catch (const std::exception& error) {

@@ -60,6 +60,10 @@ class [[gnu::visibility("hidden")]] PythonPolicy : public Policy {
   const std::optional<uint32_t> arrays_;
 };
 
+// The names in a callable's `reads`, as FeatureArrays; nothing when it has
+// none. Throws what Python raises, ValueError for a name that is no array's.
+std::optional<uint32_t> ArraysRead(const pybind11::object& callable);
+
 // "module:function" -> a policy; the factory behind LoadPythonPolicy. Errors:
 // kInvalidArgument, with Python's message, when the module cannot be imported
 // or has no such callable.

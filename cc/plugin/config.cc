@@ -1,13 +1,17 @@
 #include "cc/plugin/config.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <sstream>
 #include <string_view>
 #include <utility>
+
+#include "cc/policy/package_folder.h"
 
 namespace grappler_go {
 namespace {
@@ -111,48 +115,77 @@ Status ReadMinGain(const std::string& value, double* min_gain) {
   return OkStatus();
 }
 
-// ".../device:CPU:1" -> "CPU"; empty when it is not a device's name.
-std::string TypeOfDevice(const std::string& name) {
-  const size_t device = name.rfind("device:");
-  if (device == std::string::npos) return "";
-  const size_t begin = device + 7, colon = name.find(':', begin);
-  if (colon == std::string::npos || colon == begin ||
-      name.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
-    return "";
+// "CPU:1" -> /job:localhost/replica:0/task:0/device:CPU:1, and so with what
+// else a name leaves out: "/job:worker/device:CPU:0" is of replica and task 0.
+// A device without a type when that is no name of one.
+Device DeviceNamed(const std::string& name) {
+  std::string job = "localhost", replica = "0", task = "0", type, index;
+  std::istringstream parts(name[0] == '/' ? name.substr(1) : "device:" + name);
+  for (std::string part; std::getline(parts, part, '/');) {
+    const size_t colon = part.find(':');
+    if (colon == std::string::npos || !type.empty()) return {};
+    const std::string key = part.substr(0, colon);
+    const std::string rest = part.substr(colon + 1);
+    if (key == "job") {
+      job = rest;
+    } else if (key == "replica") {
+      replica = rest;
+    } else if (key == "task") {
+      task = rest;
+    } else if (key == "device") {
+      type = rest.substr(0, rest.find(':'));
+      index = rest.substr(std::min(rest.size(), type.size() + 1));
+    } else {
+      return {};
+    }
   }
-  return name.substr(begin, colon - begin);
+  Device device;
+  if (type.empty() || index.empty()) return device;
+  device.type = type;
+  device.name = "/job:" + job + "/replica:" + replica + "/task:" + task +
+                "/device:" + type + ":" + index;
+  return device;
+}
+
+// The file that `value` names: its own, or that of a machine that ships. Empty:
+// neither.
+std::string MachineFile(const std::string& value) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::is_regular_file(value, error)) return value;
+  if (value.find('/') != std::string::npos) return "";
+  const std::string ships = PackageFolder() + "/machines/" + value + ".json";
+  return fs::is_regular_file(ships, error) ? ships : "";
 }
 
 Status ReadDevices(const std::string& value, Machine* machine) {
   static const char kName[] = "GRAPPLER_GO_DEVICES";
+  static const char kExpected[] =
+      "a machine's file (*.json), one of `grappler-go machines`, or names of "
+      "devices such as CPU:0, separated by commas";
   if (value.empty()) return OkStatus();
-  if (value.size() > 5 && value.compare(value.size() - 5, 5, ".json") == 0) {
-    std::ifstream file(value, std::ios::binary);
+  const auto failed = [&](const Status& status) {
+    return InvalidArgument(std::string(kName) + "='" + value +
+                           "': " + status.message());
+  };
+  if (const std::string path = MachineFile(value); !path.empty()) {
+    std::ifstream file(path, std::ios::binary);
     if (!file) return BadVariable(kName, value, "a file that can be read");
     std::ostringstream text;
     text << file.rdbuf();
     StatusOr<Machine> read = MachineFromJson(text.str());
-    if (!read.ok()) {
-      return InvalidArgument(std::string(kName) + "='" + value +
-                             "': " + read.status().message());
-    }
+    if (!read.ok()) return failed(read.status());
     *machine = std::move(*read);
     return OkStatus();
   }
   machine->name = "environment";
   for (const std::string& name : SplitAtCommas(value)) {
-    Device device;
-    device.name = name;
-    device.type = TypeOfDevice(name);
-    if (device.type.empty()) {
-      return BadVariable(
-          kName, value,
-          "a machine file (*.json) or names such as "
-          "/job:localhost/replica:0/task:0/device:CPU:0, separated by commas");
-    }
+    Device device = DeviceNamed(name);
+    if (device.type.empty()) return BadVariable(kName, value, kExpected);
     machine->devices.push_back(std::move(device));
   }
-  return machine->Validate();
+  const Status valid = machine->Validate();
+  return valid.ok() ? valid : failed(valid);
 }
 
 }  // namespace

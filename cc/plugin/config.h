@@ -24,8 +24,10 @@ struct Config {
   std::string policy_spec;
   Machine machine;  // devices empty: those the graph names
   // The caller has seen that the machine's devices exist in this process.
-  // False: only those that a graph is already placed on are used. TensorFlow
-  // crashes on a device that does not exist.
+  // False: only those that a graph is already placed on are used, and a graph
+  // that is on no device of one of the machine's types is left alone: such a
+  // machine is most likely another one. TensorFlow crashes on a device that
+  // does not exist.
   bool devices_exist = true;
   PlanOptions plan;
   // Everything this pass does to one graph, the policy included. Past it, the

@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 
+#include "cc/policy/package_folder.h"
 #include "cc/testing/at_once.h"
 
 namespace grappler_go {
@@ -70,6 +73,52 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   EXPECT_EQ(config->record_dir, "/some/where");
 }
 
+TEST_F(ConfigTest, DevicesMayBeNamedInShort) {
+  const std::pair<const char*, const char*> names[] = {
+      {"CPU:1", "/job:localhost/replica:0/task:0/device:CPU:1"},
+      {"/device:GPU:0", "/job:localhost/replica:0/task:0/device:GPU:0"},
+      {"/job:worker/task:3/device:CPU:0",
+       "/job:worker/replica:0/task:3/device:CPU:0"}};
+  for (const auto& [name, full] : names) {
+    setenv("GRAPPLER_GO_DEVICES", name, 1);
+    StatusOr<Config> config = ConfigFromEnvironment();
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    ASSERT_EQ(config->machine.devices.size(), 1u);
+    EXPECT_EQ(config->machine.devices[0].name, full);
+  }
+  setenv("GRAPPLER_GO_DEVICES", "CPU:0, CPU:1", 1);
+  EXPECT_EQ(ConfigFromEnvironment()->machine.devices[1].type, "CPU");
+}
+
+TEST_F(ConfigTest, AMachineMayBeAFileOrOneThatShips) {
+  namespace fs = std::filesystem;
+  Machine machine;
+  machine.name = "two";
+  machine.devices.resize(2);
+  machine.devices[0].name = "/job:localhost/replica:0/task:0/device:CPU:0";
+  machine.devices[1].name = "/job:localhost/replica:0/task:0/device:CPU:1";
+  machine.devices[0].type = machine.devices[1].type = "CPU";
+  const fs::path folder = fs::path(PackageFolder()) / "machines";
+  fs::create_directory(folder);
+  const fs::path ships = folder / "config_test.json";
+  const fs::path file = fs::path(testing::TempDir()) / "a machine";
+  for (const fs::path& path : {ships, file}) {
+    std::ofstream(path) << MachineToJson(machine);
+  }
+  for (const std::string& value : {std::string("config_test"), file.string()}) {
+    setenv("GRAPPLER_GO_DEVICES", value.c_str(), 1);
+    StatusOr<Config> config = ConfigFromEnvironment();
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_EQ(config->machine.name, "two");
+    EXPECT_EQ(config->machine.devices.size(), 2u);
+  }
+  std::ofstream(file) << "{";
+  ExpectRefused("GRAPPLER_GO_DEVICES", file.c_str());
+  fs::remove(ships);
+  fs::remove(file);
+  ExpectRefused("GRAPPLER_GO_DEVICES", "config_test");
+}
+
 TEST_F(ConfigTest, RefusesWhatItCannotRead) {
   ExpectRefused("GRAPPLER_GO", "yes");
   ExpectRefused("GRAPPLER_GO_DECISIONS", "fusion,colour");
@@ -82,6 +131,11 @@ TEST_F(ConfigTest, RefusesWhatItCannotRead) {
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "5%");
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "1");
   ExpectRefused("GRAPPLER_GO_DEVICES", "cpu0");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "CPU:0,CPU:0");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "CPU:x");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "CPU:0/task:1");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "/job:worker");
+  ExpectRefused("GRAPPLER_GO_DEVICES", "/host:a/device:CPU:0");
   ExpectRefused("GRAPPLER_GO_DEVICES", "/nowhere/machine.json");
 }
 

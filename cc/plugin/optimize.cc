@@ -6,6 +6,7 @@
 #include <exception>
 #include <limits>
 #include <memory>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -87,6 +88,7 @@ class Optimization {
   // Each returns false after it has said why the graph is left alone.
   bool Parse();
   bool FindDecision();
+  bool DevicesMayExist();
   bool AskPolicy(CachedDecision* decision);
   bool IsWorthIt(const CachedDecision& decision);
   bool Rewrite();
@@ -210,7 +212,24 @@ bool Optimization::FindDecision() {
   return worth_it;
 }
 
+bool Optimization::DevicesMayExist() {
+  if (config_.devices_exist || config_.machine.devices.empty()) return true;
+  std::set<std::string> used;
+  for (const Device& device : MachineOf(graph()).devices) {
+    used.insert(device.type);
+  }
+  for (const Device& device : config_.machine.devices) {
+    if (used.count(device.type) != 0) continue;
+    return LeaveAlone("machine \"" + config_.machine.name + "\" has " +
+                      device.name + ", and this graph is on no " + device.type +
+                      "; GRAPPLER_GO_DEVICES cannot tell whether it exists, "
+                      "grappler_go.enable(devices=...) can");
+  }
+  return true;
+}
+
 bool Optimization::AskPolicy(CachedDecision* decision) {
+  if (!DevicesMayExist()) return false;
   Clock::time_point begin = Clock::now();
   context_->machine =
       config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;

@@ -305,6 +305,28 @@ TEST(OptimizeGraph, AGraphMayUseDevicesThatTheMachineLacks) {
             std::string::npos);
 }
 
+TEST(OptimizeGraph, AMachineThatNobodyHasSeenIsRefusedWhereItsKindIsNotInUse) {
+  Config config = ConfigWith(FuseAll);
+  config.devices_exist = false;
+  config.machine.name = "p100x1";
+  config.machine.devices.resize(2);
+  config.machine.devices[0].name =
+      "/job:localhost/replica:0/task:0/device:GPU:0";
+  config.machine.devices[0].type = "GPU";
+  config.machine.devices[1].name = kCpu;
+  config.machine.devices[1].type = "CPU";
+  ExpectLeftAlone(config, "this graph is on no GPU");
+  // One whose devices have been looked for is believed.
+  config.devices_exist = true;
+  EXPECT_EQ(Optimize(Chain(40), config).report.outcome, "applied");
+  // So is another CPU: a plan that moves an op there is refused by itself.
+  config.devices_exist = false;
+  config.machine.devices[0].name =
+      "/job:localhost/replica:0/task:0/device:CPU:1";
+  config.machine.devices[0].type = "CPU";
+  EXPECT_EQ(Optimize(Chain(40), config).report.outcome, "applied");
+}
+
 TEST(OptimizeGraph, LeavesAGraphAloneThatGainsTooLittle) {
   Config config = ConfigWith(FuseAll);
   config.plan.min_gain = 0.9999;

@@ -1,9 +1,10 @@
 #include "cc/policy/load_policy.h"
 
-#include <dlfcn.h>
-
+#include <cctype>
 #include <filesystem>
+#include <string_view>
 
+#include "cc/policy/package_folder.h"
 #include "cc/policy/plan_policy.h"
 #include "cc/policy/python_host.h"
 #include "cc/policy/saved_model_policy.h"
@@ -14,6 +15,28 @@ namespace {
 bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() &&
          text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+// "train", "my.module", "Holder.policy". Python allows letters of any alphabet.
+bool IsDottedName(std::string_view text) {
+  bool begins = true;  // a part, which no digit does
+  for (const unsigned char c : text) {
+    if (c == '.' ? begins
+                 : !(std::isalpha(c) || c == '_' || c >= 0x80 ||
+                     (std::isdigit(c) && !begins))) {
+      return false;
+    }
+    begins = c == '.';
+  }
+  return !begins;
+}
+
+// "module:function".
+bool IsPythonTarget(std::string_view text) {
+  const size_t colon = text.find(':');
+  return colon != std::string_view::npos &&
+         IsDottedName(text.substr(0, colon)) &&
+         IsDottedName(text.substr(colon + 1));
 }
 
 StatusOr<std::shared_ptr<Policy>> LoadFromFolder(const std::string& folder) {
@@ -34,38 +57,29 @@ StatusOr<std::shared_ptr<Policy>> LoadFromFolder(const std::string& folder) {
 
 }  // namespace
 
-std::string DefaultPolicyFolder() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<const void*>(&DefaultPolicyFolder), &info) == 0 ||
-      info.dli_fname == nullptr) {
-    return "";
-  }
-  std::error_code error;
-  const std::filesystem::path library =
-      std::filesystem::canonical(info.dli_fname, error);
-  if (error) return "";
-  return (library.parent_path() / "policies" / "default").string();
-}
-
 StatusOr<std::shared_ptr<Policy>> LoadPolicy(const std::string& spec) {
   static const std::string kPython = "python:";
-  if (spec.rfind(kPython, 0) == 0) {
-    const std::string target = spec.substr(kPython.size());
-    const size_t colon = target.find(':');
-    if (colon == std::string::npos || colon == 0 ||
-        colon + 1 == target.size()) {
-      return InvalidArgument("policy '" + spec +
-                             "' should look like python:module:function");
-    }
-    return LoadPythonPolicy(target);
-  }
-  const std::string path = spec == "default" ? DefaultPolicyFolder() : spec;
+  const std::string path =
+      spec == "default" ? PackageFolder() + "/policies/default" : spec;
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return LoadFromFolder(path);
-  if (EndsWith(path, ".json")) return LoadPlanPolicy(path);
+  const bool exists = std::filesystem::exists(path, error);
+  if (exists && EndsWith(path, ".json")) return LoadPlanPolicy(path);
+  // "python:function" would be a function of a module named python, but is more
+  // likely what somebody wrote who has left out the module.
+  if (spec.rfind(kPython, 0) == 0) {
+    const std::string target = spec.substr(kPython.size());
+    if (IsPythonTarget(target)) return LoadPythonPolicy(target);
+  } else if (!exists && IsPythonTarget(spec)) {
+    return LoadPythonPolicy(spec);
+  }
   return InvalidArgument(
-      "policy '" + spec +
-      "' is neither a folder, a plan (*.json) nor python:module:function");
+      "policy '" + spec + "': " +
+      (exists ? "that file is no plan (*.json)"
+              : "there is no such file or folder, and it is not "
+                "module:function") +
+      "; a policy is 'default', a policy's folder, a plan's file (*.json), a "
+      "folder of plans, or a Python function as module:function");
 }
 
 }  // namespace grappler_go

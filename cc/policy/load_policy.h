@@ -14,13 +14,13 @@ namespace grappler_go {
 //   "path/to/folder"           a SavedModel policy (policy_folder.h)
 //   "path/to/plan.json"        one saved plan
 //   "path/to/folder-of-plans"  <fingerprint>.json for each graph
-//   "python:module:function"   a Python callable (python_host.h)
+//   "module:function"          a Python callable (python_host.h), unless there
+//                              is a file of that name
+//   "python:module:function"   the same, whatever files there are
+// This is the only place that reads such texts: those of enable(), of the
+// command line and of the environment all end here.
 // Errors: kInvalidArgument for anything else, and those of the loaders.
 StatusOr<std::shared_ptr<Policy>> LoadPolicy(const std::string& spec);
-
-// The folder of the default policy; empty when this code is not in a shared
-// library with a path.
-std::string DefaultPolicyFolder();
 
 }  // namespace grappler_go
 

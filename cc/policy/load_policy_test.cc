@@ -80,11 +80,40 @@ TEST_F(LoadPolicyTest, FindsPlansOfAFolderByFingerprint) {
 TEST_F(LoadPolicyTest, NamesWhatItCannotUse) {
   ExpectRefused("/nowhere/p.json", "/nowhere/p.json");
   ExpectRefused("something", "'something'");
-  ExpectRefused("python:module", "python:module:function");
-  ExpectRefused("python::function", "python:module:function");
+  ExpectRefused("/nowhere", "there is no such file or folder");
+  for (const char* spec : {"", "python:module", "python::function", "module:",
+                           ":function", "a:b:c", "my-module:f", "module:2nd",
+                           "module.:f", ".module:f", "python:a b:f"}) {
+    ExpectRefused(spec, "a Python function as module:function");
+  }
+  std::ofstream(folder_ + "/notes.txt") << "not a plan";
+  ExpectRefused(folder_ + "/notes.txt", "that file is no plan (*.json)");
   ExpectRefused(folder_, "holds neither a policy");
   std::ofstream(folder_ + "/p.json") << "{";
   ExpectRefused(folder_ + "/p.json", folder_ + "/p.json");
+}
+
+// What comes back is a policy that looks for the module, or, in a program like
+// this one, what became of starting Python: in both cases it was understood.
+TEST_F(LoadPolicyTest, BothSpellingsOfAPythonFunctionMeanPython) {
+  for (const char* spec : {"no_such_module:f", "python:no_such_module:f",
+                           "no.such.module:Holder.f"}) {
+    StatusOr<std::shared_ptr<Policy>> policy = LoadPolicy(spec);
+    ASSERT_FALSE(policy.ok()) << spec;
+    EXPECT_EQ(policy.status().message().find("a Python function as"),
+              std::string::npos)
+        << policy.status().message();
+  }
+}
+
+TEST_F(LoadPolicyTest, AFileThatIsThereIsMeantBeforeAPythonFunction) {
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  WritePlan("plan.json");
+  fs::rename("plan.json", "module:plan.json");
+  StatusOr<std::shared_ptr<Policy>> policy = LoadPolicy("module:plan.json");
+  EXPECT_TRUE(policy.ok()) << policy.status().message();
+  fs::current_path(before);
 }
 
 }  // namespace

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "cc/policy/package_folder.h"
+
 namespace grappler_go {
 namespace {
 
@@ -55,15 +57,6 @@ bool PythonIsRunning(const PythonApi& api) {
 std::string Environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-// The folder of this library, which is that of the grappler_go package.
-std::string PackageFolder() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&LoadPythonPolicy), &info) == 0) return "";
-  const std::string file = info.dli_fname;
-  const size_t slash = file.rfind('/');
-  return slash == std::string::npos ? "." : file.substr(0, slash);
 }
 
 // "3.11" for _core.cpython-311-x86_64-linux-gnu.so; one per file found.

@@ -21,7 +21,7 @@ import numpy as np
 
 from grappler_go.bench.harness import WorkerError, WorkerProcess, largest_difference
 
-EVERYTHING = "python:grappler_go.bench.everything:decide"
+EVERYTHING = "grappler_go.bench.everything:decide"
 # A difference up to this is one of the order of summation, whatever the program;
 # above it, one up to so many times what the last digit of the weights does.
 TOLERANCE = 1e-4

@@ -99,7 +99,7 @@ def _options() -> dict[str, object]:
         "round_seconds": FLAGS.round_seconds,
         "batch": FLAGS.batch,
         "timeout_s": FLAGS.timeout,
-        "settings": common.settings_from(FLAGS, callables=False),
+        "settings": common.settings_from(FLAGS),
     }
 
 
@@ -140,7 +140,7 @@ def _outputs_options() -> dict[str, object]:
     settings: dict[str, Any] = {
         "min_gain": 0.0,
         "budget_ms": 60_000,
-        **common.settings_from(FLAGS, callables=False),
+        **common.settings_from(FLAGS),
     }
     if not FLAGS["policy"].present:
         settings["policy"] = outputs.EVERYTHING

@@ -139,20 +139,12 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
     )
 
 
-def settings_from(values: flags.FlagValues, *, callables: bool = True) -> dict[str, Any]:
-    """The settings flags as arguments of grappler_go.enable().
-
-    Args:
-      values: the parsed flags.
-      callables: turn a policy module:function into the function; False leaves the
-        text, for a process that is told by text.
-    """
+def settings_from(values: flags.FlagValues) -> dict[str, Any]:
+    """The settings flags as arguments of grappler_go.enable(), all of them plain values."""
     found: dict[str, Any] = {"decisions": tuple(values.decisions)}
     if "policy" in values:
-        is_callable = ":" in values.policy and not pathlib.Path(values.policy).exists()
-        found["policy"] = (
-            load_function(values.policy) if is_callable and callables else values.policy
-        )
+        found["policy"] = values.policy
+        search_current_folder()
     if values.devices:
         found["devices"] = devices_from(values.devices)
     if values.memory_limit is not None:
@@ -171,15 +163,11 @@ def devices_from(texts: list[str]) -> str | list[str]:
     return texts[0] if len(texts) == 1 else list(texts)
 
 
-def load_function(spec: str) -> Any:
-    """module:function, the current folder first."""
-    module, _, function = spec.partition(":")
+def search_current_folder() -> None:
+    """Has the module of a policy module:function looked for in the current folder
+    first, as `python -m` does."""
     if "" not in sys.path:
         sys.path.insert(0, "")
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{spec}: {error}") from error
 
 
 def print_json(value: Any) -> None:

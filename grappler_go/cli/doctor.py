@@ -27,7 +27,9 @@ from grappler_go.cli import common
 USAGE = "[flags]"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
-flags.DEFINE_string("policy", "default", "The policy to look at.", flag_values=FLAGS)
+flags.DEFINE_string(
+    "policy", "default", "The policy to look at, as for grappler-go run.", flag_values=FLAGS
+)
 
 _STYLES = {"ok": "green", "note": "yellow", "bad": "red"}
 # Packages that are known to register an optimizer for the CPU.
@@ -203,9 +205,8 @@ def _policy(spec: str) -> Iterator[Finding]:
     from grappler_go import settings
 
     try:
-        policy = settings.parse_policy(
-            common.load_function(spec) if ":" in spec and not os.path.exists(spec) else spec
-        )
+        common.search_current_folder()
+        policy = settings.parse_policy(spec)
     except (ValueError, OSError, TypeError, RuntimeError) as error:
         yield Finding("policy", "bad", common.one_line(error), "choose another with --policy")
         return

@@ -29,6 +29,8 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     A device is full at the sum of all units over the number of devices, plus the largest
     unit, or at its own memory where that is less. Where no byte is known (shapes are
     not), microseconds are shared out instead.
+
+    Source: m-TOPO of Baechi (Jeon et al., SoCC 2020).
     """
     weight = problem.unit_bytes
     limits = problem.memory_bytes
@@ -60,7 +62,7 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
 def m_etf(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """Of all ready ops and devices, the pair that can start earliest comes next.
 
-    Baechi's memory-limited form of Hwang et al., "Scheduling Precedence Graphs in Systems
+    Source: Baechi's memory-limited form of Hwang et al., "Scheduling Precedence Graphs in Systems
     with Interprocessor Communication Times" (SIAM J. Comput. 1989). Among pairs that can
     start at once, the op with the longest path to the end comes first, as in Hwang et
     al.; Baechi takes them as they come.
@@ -71,7 +73,7 @@ def m_etf(problem: Problem, budget: Budget, seed: int) -> "Plan":
 def m_sct(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """As m-ETF, and a device is kept for the favourite child of the op it ran last.
 
-    Baechi's memory-limited form of Hanen and Munier, "An approximation algorithm for
+    Source: Baechi's memory-limited form of Hanen and Munier, "An approximation algorithm for
     scheduling dependent tasks on m processors with small communication delays" (1995). A
     linear program, solved by HiGHS, says which child of an op should follow it without a
     transfer (sct_lp.py, which says what is done for graphs too large for that). The

@@ -1,0 +1,183 @@
+"""Baselines that cut a graph or order its units: the expert, partitioners, m-TOPO, and what
+all placers must achieve on graphs whose best placement is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from baseline_graphs import CPU, cpus, make, op_graph
+from grappler_go_training import baselines
+from grappler_go_training.baselines import partition
+
+import grappler_go
+
+# Those that are meant to make a step of two independent branches faster. m-TOPO fills
+# devices in topological order, and the expert cuts by depth where names say nothing.
+_BALANCERS = [
+    "metis",
+    "kahip",
+    "mtkahypar",
+    "m_etf",
+    "m_sct",
+    "heft",
+    "simulated_annealing",
+    "genetic",
+]
+
+
+@pytest.mark.parametrize("name", _BALANCERS)
+def test_independent_branches_go_to_two_devices(name, branches):
+    machine = cpus(2)
+    plan = make(name, branches, machine)
+    assert _devices_used(branches, plan, machine) == [True, True]
+    alone = grappler_go.simulate(branches, None, machine).step_ms
+    assert grappler_go.simulate(branches, plan, machine).step_ms < 0.8 * alone
+
+
+def _devices_used(graph, plan, machine):
+    use = grappler_go.simulate(graph, plan, machine).devices
+    return [device.busy_ms > 0 for device in use]
+
+
+@pytest.mark.parametrize("name", ["m_topo", "m_etf", "m_sct", "heft"])
+def test_memory_limits_move_units_elsewhere(name, branches):
+    roomy = cpus(2, gbytes_per_s=0.001)
+    plan = make(name, branches, roomy)
+    problem = baselines.Problem(branches, roomy)
+    total = int(problem.unit_bytes.sum())
+    # With a link this slow the schedulers stay on one device, unless it is full.
+    tight = cpus(2, memory_bytes=int(total * 0.6), gbytes_per_s=0.001)
+    moved = make(name, branches, tight)
+    if name != "m_topo":
+        assert plan.empty
+    used = np.bincount(
+        np.maximum(moved.device, 0)[problem.first_op], weights=problem.unit_bytes, minlength=2
+    )
+    assert used.max() <= total * 0.6
+
+
+@pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
+def test_constants_go_where_they_are_read(name):
+    import tensorflow as tf
+
+    def step(x):
+        a = tf.matmul(x, x) + np.full((256, 256), 2.0, np.float32)
+        b = tf.matmul(x, tf.sin(x)) + np.full((256, 256), 3.0, np.float32)
+        return tf.reduce_sum(tf.matmul(a, a)), tf.reduce_sum(tf.matmul(b, b))
+
+    graph = op_graph(step, tf.ones((256, 256)))
+    plan = make(name, graph, cpus(2))
+    problem = baselines.Problem(graph, cpus(2))
+    device = np.maximum(plan.device, 0)
+    t = problem.tensors
+    checked = 0
+    for op in np.flatnonzero(problem.has_flag("constant")):
+        readers = t.edge_dst[t.edge_src == op]
+        if len(readers) == 1 and not problem.pinned[problem.unit_of[op]]:
+            assert device[op] == device[readers[0]]
+            checked += device[op] == 1
+    assert checked > 0
+
+
+def test_one_device_takes_the_fastest(branches):
+    slow = {"name": f"{CPU}0", "type": "CPU", "gflops": 10.0}
+    fast = {"name": f"{CPU}1", "type": "CPU", "gflops": 100.0}
+    gpu = {"name": "/job:localhost/replica:0/task:0/device:GPU:0", "type": "GPU"}
+    machine = grappler_go.Machine("mixed", devices=[slow, fast, gpu | {"gflops": 1e4}])
+    plan = make("one_device", branches, machine)
+    # The faster device of another type is not for ops that stand on a CPU.
+    assert {int(plan.device[i]) for i, op in enumerate(branches.ops) if op == "MatMul"} == {1}
+
+
+def test_the_expert_gives_each_scope_a_device(branches):
+    plan = make("human_expert", branches, cpus(2))
+    products = [i for i, op in enumerate(branches.ops) if op == "MatMul"]
+    sides = {}
+    for i in products:
+        sides.setdefault(branches.names[i].split("/")[-2], set()).add(int(plan.device[i]))
+    assert sorted(sides) == ["left", "right"]
+    assert sorted(map(list, sides.values())) == [[-1], [1]]
+
+
+def test_the_expert_keeps_the_backward_pass_with_its_layer():
+    import tensorflow as tf
+
+    x = tf.ones((256, 256))
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            h = x
+            for k in range(4):
+                with tf.name_scope(f"layer{k}"):
+                    h = tf.tanh(tf.matmul(h, h))
+            loss = tf.reduce_sum(h)
+        return tape.gradient(loss, x)
+
+    graph = op_graph(step, x)
+    plan = make("human_expert", graph, cpus(2))
+    blocks = {}
+    for i, name in enumerate(graph.names):
+        if graph.ops[i] == "MatMul":
+            layer = next(part for part in name.split("/") if part.startswith("layer"))
+            blocks.setdefault(layer, set()).add(int(plan.device[i]))
+    assert blocks == {"layer0": {-1}, "layer1": {-1}, "layer2": {1}, "layer3": {1}}
+
+
+@pytest.mark.parametrize("name", ["metis", "kahip", "mtkahypar"])
+def test_partitions_are_balanced_by_work(name):
+    """Four products of matrices and forty ops of next to no work."""
+    import tensorflow as tf
+
+    def step(x, y):
+        for _ in range(20):
+            y = tf.tanh(tf.sin(y))
+        return [tf.reduce_sum(tf.matmul(x, tf.roll(x, k, 0))) for k in range(4)], y
+
+    graph = op_graph(step, tf.ones((256, 256)), tf.ones((8,)))
+    problem = baselines.Problem(graph, cpus(2))
+    plan = make(name, graph, cpus(2))
+    products = [i for i, op in enumerate(graph.ops) if op == "MatMul"]
+    assert sorted(plan.device[products]) == [-1, -1, 1, 1]
+    load = np.bincount(np.maximum(plan.device, 0), problem.micros[:, 0], minlength=2)
+    assert load.max() / load.sum() < 0.6
+
+
+@pytest.mark.parametrize("name", ["kahip", "mtkahypar"])
+def test_partitions_weigh_ops_rather_than_count_them(name):
+    """One product as long as eight others: counted, four of those would join it. (METIS
+    leaves so small a graph, half of whose weight is one vertex, in one part.)"""
+    import tensorflow as tf
+
+    def step(x, y):
+        return tf.matmul(x, x), *(tf.matmul(y, tf.roll(y, k, 0)) for k in range(8))
+
+    graph = op_graph(step, tf.ones((512, 512)), tf.ones((256, 256)))
+    problem = baselines.Problem(graph, cpus(2))
+    device = np.maximum(make(name, graph, cpus(2)).device, 0)
+    load = np.bincount(device, problem.micros[:, 0], minlength=2)
+    assert load.max() / load.sum() < 0.6
+
+
+@pytest.mark.parametrize("part", [0, 1])
+def test_the_part_with_the_pinned_units_stays_where_they_are(part, branches):
+    problem = baselines.Problem(branches, cpus(2))
+    vertices = partition._vertices(problem)
+    together = np.full(len(vertices.weight), part)
+    assert partition._placed(problem, vertices, together, "all").empty
+    apart = np.where(np.arange(len(vertices.weight)) == 0, part, 1 - part)
+    moved = partition._placed(problem, vertices, apart, "rest")
+    assert set(moved.device[problem.first_op[problem.movable]]) == {1}
+
+
+def test_m_topo_balances_memory(branches):
+    machine = cpus(4)
+    problem = baselines.Problem(branches, machine)
+    plan = make("m_topo", branches, machine)
+    device = np.where(plan.device < 0, problem.home, plan.device)[problem.first_op]
+    used = np.bincount(device, weights=problem.unit_bytes, minlength=4)
+    assert used.max() <= problem.unit_bytes.sum() / 4 + problem.unit_bytes.max() * 1.001
+    assert used.min() > 0
+    # In topological order, devices only go up.
+    movable = device[problem.movable]
+    assert (np.diff(movable) >= 0).all()

@@ -1,0 +1,63 @@
+"""Baselines that look for a placement with the simulator as judge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from baseline_graphs import CPU, cpus, make
+from grappler_go_training import baselines
+
+import grappler_go
+
+
+@pytest.mark.parametrize("name", ["simulated_annealing", "genetic"])
+@pytest.mark.parametrize("plans", [0, 1, 2, 17])
+def test_searches_keep_their_budget_and_never_end_worse(name, plans, training, monkeypatch):
+    machine = cpus(2)
+    simulated = []
+    real = grappler_go.simulate_plans
+
+    def counted(graph, several, *arguments, **options):
+        results = real(graph, several, *arguments, **options)
+        simulated.extend(one.step_ms for one in results)
+        return results
+
+    monkeypatch.setattr(grappler_go, "simulate_plans", counted)
+    plan = make(name, training, machine, baselines.Budget(plans=plans), seed=3)
+    assert len(simulated) <= plans
+    if plans == 17:
+        assert len(simulated) == plans
+    step_ms = grappler_go.simulate(training, plan, machine).step_ms
+    assert step_ms <= grappler_go.simulate(training, None, machine).step_ms
+    # What is returned is the best that was looked at.
+    assert step_ms <= min(simulated, default=step_ms)
+
+
+def test_annealing_is_better_than_a_random_walk(training):
+    machine = cpus(2)
+    budget = baselines.Budget(plans=300)
+    steps = [
+        grappler_go.simulate(
+            training, make("simulated_annealing", training, machine, budget, seed), machine
+        ).step_ms
+        for seed in range(3)
+    ]
+    alone = grappler_go.simulate(training, None, machine).step_ms
+    assert np.median(steps) < 0.72 * alone
+
+
+def test_a_budget_in_seconds_ends_a_search(training):
+    budget = baselines.Budget(plans=10**9, seconds=0.2)
+    for name in ("simulated_annealing", "genetic"):
+        [row] = baselines.run_baselines(training, cpus(2), [name], budget)
+        assert row.seconds < 2
+
+
+def test_out_of_memory_leads_searches_to_plans_that_fit(activations):
+    free = cpus(2)
+    peak = grappler_go.simulate(activations, None, free).peak_bytes[f"{CPU}0"]
+    tight = cpus(2, memory_bytes=int(peak * 0.75))
+    assert grappler_go.simulate(activations, None, tight).out_of_memory
+    for name in ("simulated_annealing", "genetic"):
+        plan = make(name, activations, tight)
+        assert not grappler_go.simulate(activations, plan, tight).out_of_memory
