@@ -39,6 +39,6 @@ def application(model: str, batch: int, training: bool) -> Made:
     Keras's Adam on cross entropy."""
     make = getattr(tf.keras.applications, model)
     network = make(weights=None, classifier_activation=None)
-    size = network.input_shape[1]
+    size = network.input_shape[1] or 224  # MobileNetV3 takes any
     images, labels = layers.normal(batch, size, size, 3), layers.tokens(1000, batch, salt=2)
     return steps.keras_step(network, (images,), labels, training=training)

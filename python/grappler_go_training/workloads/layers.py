@@ -1,6 +1,5 @@
 """Layers in plain TensorFlow ops, for models that are written out op by op."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -121,12 +120,3 @@ def tokens(vocabulary: int, *shape: int, salt: int = 1) -> tf.Tensor:
 def normal(*shape: int, salt: int = 1) -> tf.Tensor:
     """Numbers of a standard normal distribution, float32."""
     return tf.random.stateless_normal(shape, (SEED, salt))
-
-
-def shift_right(x: tf.Tensor, steps: int = 1, axis: int = 1) -> tf.Tensor:
-    """x moved along an axis, zeros first, its length kept."""
-    padding: Sequence[Sequence[int]] = [
-        [steps, 0] if a == axis else [0, 0] for a in range(x.shape.rank)
-    ]
-    begin, size = [0] * x.shape.rank, list(x.shape)
-    return tf.slice(tf.pad(x, padding), begin, size)

@@ -1,5 +1,7 @@
 """Recommenders and networks on graphs: lookups, segments, little arithmetic."""
 
+import itertools
+
 import tensorflow as tf
 
 from grappler_go_training.workloads import layers, steps
@@ -97,7 +99,7 @@ def graph_network(
     widths = [256, *[width] * (depth - 1), 7]
     denses = [
         layers.Dense(weights, f"layer{i}", a, b)
-        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+        for i, (a, b) in enumerate(itertools.pairwise(widths))
     ]
     scores = [
         [weights.normal(f"layer{i}/score{side}", units, 1) for side in range(2)]
