@@ -9,7 +9,7 @@ Examples:
   python -m grappler_go_training.workloads capture rnnlm-2 gnmt-8
   python -m grappler_go_training.workloads capture --split=train
   python -m grappler_go_training.workloads capture --all
-  # A million-op world: where to keep it.
+  # Keep them elsewhere.
   GRAPPLER_GO_WORKLOADS=/data/graphs python -m grappler_go_training.workloads capture --all
 """
 

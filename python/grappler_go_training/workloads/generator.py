@@ -17,6 +17,8 @@ import grappler_go
 KINDS = ("layered", "series-parallel", "recurrent")
 _DEVICE = "/job:localhost/replica:0/task:0/device:CPU:0"
 _ELEMENTWISE_ONE = ("Relu", "Tanh", "Sigmoid", "Softplus", "Square", "Neg", "Abs", "Elu")
+# What their argument is called.
+_OF_FEATURES = ("Relu", "Softplus", "Elu")
 _ELEMENTWISE_TWO = ("AddV2", "Mul", "Sub", "Maximum")
 
 
@@ -107,10 +109,8 @@ class _Builder:
         return [self._dense, self._dense, self._chain, self._norm, self._gate, self._turn]
 
     def _dense(self, x: tf.Tensor) -> tf.Tensor:
-        y = tf.nn.bias_add(
-            tf.matmul(x, self.weight(self.width, self.width)), self.weight(self.width)
-        )
-        return tf.nn.relu(y)
+        kernel, bias = self.weight(self.width, self.width), self.weight(self.width)
+        return tf.nn.relu(tf.nn.bias_add(tf.matmul(x, kernel), bias))
 
     def _chain(self, x: tf.Tensor) -> tf.Tensor:
         for _ in range(self.draw.randint(1, 5)):
@@ -118,8 +118,9 @@ class _Builder:
         return x
 
     def _activation(self, x: tf.Tensor) -> tf.Tensor:
-        op = getattr(tf.raw_ops, self.draw.choice(_ELEMENTWISE_ONE))
-        return op(**{("features" if op is not None and _takes_features(op) else "x"): x})
+        name = self.draw.choice(_ELEMENTWISE_ONE)
+        argument = "features" if name in _OF_FEATURES else "x"
+        return getattr(tf.raw_ops, name)(**{argument: x})
 
     def _norm(self, x: tf.Tensor) -> tf.Tensor:
         mean, variance = tf.nn.moments(x, [1], keepdims=True)
@@ -144,10 +145,6 @@ class _Builder:
                 for variable, gradient in pairs
                 if gradient is not None
             ]
-
-
-def _takes_features(op: Callable[..., tf.Tensor]) -> bool:
-    return op.__name__ in ("Relu", "Softplus", "Elu")
 
 
 def _size(graph: tf.Graph) -> int:

@@ -81,28 +81,33 @@ def capture_unexecuted(
 ) -> grappler_go.CapturedGraph:
     """The largest graph that the pass is shown when a function is called.
 
-    A function that reads variables stops there. One without variables runs once.
+    A function that reads variables stops there. One without variables runs once, and so
+    does one whose variables are read while it is made: it is made again, with values.
 
     Args:
-      make: returns a Python function and its arguments; it makes its variables itself,
-        and does not read them.
+      make: returns a Python function and its arguments; makes its variables itself.
 
     Raises:
       RuntimeError: nothing reached the pass.
       What make raises, and what its function raises while it is traced.
     """
-    failures: list[tf.errors.OpError] = []
-    with unset_variables():
+    try:
+        with unset_variables():
+            function, args = make()
+    except tf.errors.FailedPreconditionError:
         function, args = make()
-        traced = tf.function(function)
+    failures: list[tf.errors.OpError] = []
 
-        def call() -> None:
+    def call() -> None:
+        # Variables may also be made while the function is traced.
+        with unset_variables():
+            traced = tf.function(function)
             try:
                 traced(*args)
             except tf.errors.OpError as error:
                 failures.append(error)
 
-        graphs = grappler_go.capture(call, trace=False)
+    graphs = grappler_go.capture(call, trace=False)
     if not graphs:
         why = failures[0] if failures else "is it all compiled, or folded to a constant?"
         raise RuntimeError(f"no graph reached the pass: {why}")

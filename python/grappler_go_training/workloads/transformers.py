@@ -22,13 +22,20 @@ def _feed_forward(x: Any, activation: str, rate: float = 0.1) -> Any:
     return layer.Dropout(rate)(layer.Dense(width)(layer.Dense(4 * width, activation=activation)(x)))
 
 
+class _Positions(tf.keras.layers.Layer):
+    """Adds a learned row to each position. (An Embedding of tf.range() would be computed
+    once, by Keras, and be a constant of the graph.)"""
+
+    def build(self, shape: Any) -> None:
+        self.rows = self.add_weight(shape=tuple(shape[1:]), initializer="random_normal")
+
+    def call(self, x: Any) -> Any:
+        return x + self.rows
+
+
 def _embedded(tokens: Any, vocabulary: int, width: int) -> Any:
     """Of tokens [batch, length] and of their positions, added."""
-    layer = tf.keras.layers
-    length = tokens.shape[1]
-    return layer.Embedding(vocabulary, width)(tokens) + layer.Embedding(length, width)(
-        tf.range(length)
-    )
+    return _Positions()(tf.keras.layers.Embedding(vocabulary, width)(tokens))
 
 
 @both("bert-tiny", "bert", depth=2, width=128, heads=2, length=128, batch=16)
@@ -79,7 +86,7 @@ def vit(depth: int, width: int, heads: int, size: int, batch: int, training: boo
     patches = (size // 16) ** 2
     images = tf.keras.Input((size, size, 3), batch_size=batch)
     x = layer.Reshape((patches, width))(layer.Conv2D(width, 16, 16)(images))
-    x = layer.Dropout(0.1)(x + layer.Embedding(patches, width)(tf.range(patches)))
+    x = layer.Dropout(0.1)(_Positions()(x))
     for _ in range(depth):
         n = layer.LayerNormalization(epsilon=1e-6)(x)
         x = x + _attention(n, n, heads)
