@@ -23,7 +23,7 @@ import grappler_go
 _numbers = itertools.count()
 
 
-class _UnsetVariable(BaseResourceVariable):  # type: ignore[misc]
+class _UnsetVariable(BaseResourceVariable):
     """A variable of a known shape that has no value and never had one.
 
     TensorFlow's own UninitializedVariable does not do: it is there, empty, and some
