@@ -47,13 +47,15 @@ def synthetic(
       A graph on CPU:0 whose only result is the node "fetch".
 
     Raises:
-      ValueError: num_ops is below 10, or there is no such kind.
+      ValueError: num_ops is below 10, width is odd, or there is no such kind.
     """
     if num_ops < 10:
         raise ValueError(f"num_ops={num_ops}: expected at least 10")
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind={kind!r}: expected one of {', '.join(KINDS)}")
-    # A generator of our own for each decision: what is given does not change the rest.
+    if width is not None and (width < 2 or width % 2):
+        raise ValueError(f"width={width}: expected an even number")
+    # All is drawn, so that what is given does not change what is drawn after it.
     draw = random.Random(f"synthetic {seed} {num_ops}")
     drawn_kind, drawn_training = draw.choice(KINDS), draw.random() < 0.5
     drawn_width, drawn_batch = 2 ** draw.randint(5, 10), 2 ** draw.randint(3, 8)
@@ -67,12 +69,12 @@ def synthetic(
             loss = tf.reduce_mean(tf.square(build.dense(output)))
         updates = build.updates(loss) if training else []
         with tf.control_dependencies(updates):
-            fetch = tf.raw_ops.Identity(input=loss, name="fetch")
-    graphdef = graph.as_graph_def()
+            tf.raw_ops.Identity(input=loss, name="fetch")
+    # Gradients leave ops behind that nothing reads.
+    graphdef = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), ["fetch"])
     for node in graphdef.node:
         node.device = _DEVICE
     serialized = graphdef.SerializeToString(deterministic=True)
-    assert fetch.op.name == "fetch"
     return grappler_go.CapturedGraph(serialized, ("fetch",), ("fetch",))
 
 
@@ -159,9 +161,8 @@ def _layered(build: _Builder, graph: tf.Graph, num_ops: int) -> tf.Tensor:
         with tf.name_scope(f"layer{number}"):
             blocks, unread = [], dict.fromkeys(range(len(layer)))
             for _ in range(build.draw.randint(1, 5)):
-                read = build.draw.sample(
-                    range(len(layer)), build.draw.randint(1, min(len(layer), 3))
-                )
+                count = build.draw.randint(1, min(len(layer), 3))
+                read = build.draw.sample(range(len(layer)), count)
                 blocks.append(build.block([layer[i] for i in read]))
                 for i in read:
                     unread.pop(i, None)
