@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--split", choices=SPLITS, help="only this side of the split")
         command.add_argument("--family", choices=sorted(registry.SPLIT_OF), help="only this one")
         command.add_argument("--json", action="store_true", help="print JSON")
+    commands.choices["list"].add_argument(
+        "--markdown", action="store_true", help="print the table of docs/workloads.md"
+    )
     command.add_argument("names", nargs="*", metavar="NAME", help="of workloads")
     command.add_argument("--all", action="store_true", help="every workload")
     command.add_argument(
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(args: argparse.Namespace) -> int:
+    if args.markdown:
+        print(registry.markdown_table(), end="")
+        return 0
     chosen = [registry.get(n) for n in registry.names(family=args.family, split=args.split)]
     rows = [{**w.to_dict(), "captured": w.cache_file().is_file()} for w in chosen]
     if args.json:

@@ -175,6 +175,16 @@ def get(name: str) -> Workload:
     return _all()[name]
 
 
+def markdown_table() -> str:
+    """The split as docs/workloads.md has it: a line for each family."""
+    lines = ["| split | family | workloads |", "|---|---|---|"]
+    for split in SPLITS:
+        for family, side in SPLIT_OF.items():
+            if side == split:
+                lines.append(f"| {split} | {family} | {', '.join(names(family=family))} |")
+    return "\n".join(lines) + "\n"
+
+
 def _unknown(what: str, name: str, known: Any) -> str:
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)
     return f"no {what} {name!r}; the nearest is {near[0]!r}"
