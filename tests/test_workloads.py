@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -320,6 +321,14 @@ def test_a_damaged_file_is_made_again(cache, monkeypatch, damage):
     assert one.graph().op_graph().fingerprint == whole.op_graph().fingerprint
     assert len(calls) == 1
     assert workload.read(path) is not None
+
+
+def test_a_file_with_another_graphs_bytes_is_made_again(cache):
+    one = workloads.get("n-body-small")
+    whole = one.graph()
+    head = one.cache_file().read_bytes().partition(b"\n")[0]
+    one.cache_file().write_bytes(head + b"\n" + zlib.compress(b""))
+    assert one.graph().op_graph().num_ops == whole.op_graph().num_ops
 
 
 def test_where_nothing_can_be_kept_a_warning_says_so(tmp_path, monkeypatch):
