@@ -279,6 +279,7 @@ def test_on_a_gpu_are_the_ops_that_have_a_kernel_there():
         for op, device in zip(moved.op_graph().ops, moved.op_graph().devices, strict=True)
     }
     assert kinds["MatMul"] == "GPU:0"
+    assert kinds["ReadVariableOp"] == "GPU:0"
     assert kinds["StringJoin"] == "CPU:0"
     assert moved.op_graph().names == graph.op_graph().names
     assert (moved.fetches, moved.preserve) == (graph.fetches, graph.preserve)

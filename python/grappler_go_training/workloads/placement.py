@@ -34,9 +34,10 @@ def on_gpu(
 
 @functools.cache
 def _gpu_ops() -> frozenset[str]:
-    """Op types with a GPU kernel. The ordinary wheel has them all, GPU or not."""
+    """Op types with a GPU kernel, or one for every device (reads of variables, arguments).
+    The ordinary wheel has them all, GPU or not."""
     # Not public; it is how TensorFlow lists its kernels (also in its C API).
     from tensorflow.python.framework import kernels
 
     listed: Any = kernels.get_all_registered_kernels()
-    return frozenset(kernel.op for kernel in listed.kernel if kernel.device_type == "GPU")
+    return frozenset(k.op for k in listed.kernel if k.device_type in ("GPU", "DEFAULT"))
