@@ -10,7 +10,9 @@
 
 Every baseline is (problem, budget, seed) -> Plan, in a table by name (BASELINES); its
 docstring names its source and where it differs. All obey what a plan may do: what TensorFlow
-colocates stays together, and arguments, variables and their users stay where they are.
+colocates stays together, and arguments, variables and their users stay where they are. With
+free_state=True the program is taken to be yet to be placed on the machine, variables and all:
+what papers on placement simulate. The pass refuses such plans.
 
 METIS, KaHIP and Mt-KaHyPar come with pip install grappler-go[baselines].
 """

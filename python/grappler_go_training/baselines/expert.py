@@ -43,7 +43,7 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """
     if problem.graph.num_ops == 0:
         return problem.plan("human_expert")
-    micros = problem.micros.mean(1)
+    micros = problem.mean_micros
     layer = _layers_by_scope(problem, micros)
     if layer is None:
         layer = problem.graph.depth.astype(np.int64)
@@ -53,7 +53,8 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
     work = sum_by(position, micros, int(position.max()) + 1)
     # The middle of each layer's share says where it belongs.
     middle = (np.cumsum(work) - work / 2) / max(float(work.sum()), 1e-12)
-    block = np.minimum((middle * problem.num_devices).astype(np.int64), problem.num_devices - 1)
+    count = len(problem.targets)
+    block = problem.targets[np.minimum((middle * count).astype(np.int64), count - 1)]
     return problem.placed(_majority(problem, block[position], micros), "human_expert")
 
 
@@ -77,7 +78,7 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
         share = float(np.bincount(layer[timed], weights=micros[timed]).max()) / total
         if share < best_share:
             best, best_share = layer, share
-        if share <= _FINE_ENOUGH / problem.num_devices:
+        if share <= _FINE_ENOUGH / len(problem.targets):
             break
     return best
 

@@ -104,6 +104,7 @@ def make_plan(
     machine: "Machine",
     budget: Budget | None = None,
     seed: int = 0,
+    free_state: bool = False,
 ) -> "Plan":
     """The plan of one baseline, valid for the graph.
 
@@ -115,10 +116,12 @@ def make_plan(
         says out of memory.
       budget: for searches; None: Budget().
       seed: the same seed, the same plan, unless the budget is in seconds.
+      free_state: as Problem: the program is yet to be placed on the machine. The plan is
+        for simulations.
 
     Raises:
       ValueError: no such baseline.
       MissingPackage: it needs an optional package.
     """
     check_names([name])
-    return BASELINES[name].make(Problem(graph, machine), budget or Budget(), seed)
+    return BASELINES[name].make(Problem(graph, machine, free_state), budget or Budget(), seed)

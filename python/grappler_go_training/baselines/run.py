@@ -52,12 +52,13 @@ def run_baselines(
     budget: Budget | None = None,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
+    free_state: bool = False,
 ) -> list[Row]:
     """Each baseline's plan, simulated. One that fails has a row that says why, and the
     others go on.
 
     Args:
-      graph, machine, seed: as make_plan().
+      graph, machine, seed, free_state: as make_plan().
       names: keys of BASELINES; None: all.
       budget: of each; None: Budget().
       progress: called as progress(name, done, total) before each baseline and, with an
@@ -69,7 +70,7 @@ def run_baselines(
     chosen = list(BASELINES) if names is None else list(names)
     check_names(chosen)
     # What all of them need is worked out before the first one's clock starts.
-    problem = Problem(graph, machine)
+    problem = Problem(graph, machine, free_state)
     _ = problem.micros, problem.tensors, problem.unit_edges, problem.unit_bytes
     rows = []
     for done, name in enumerate(chosen):
