@@ -10,6 +10,7 @@ from grappler_go_training.baselines import (
     expert,
     fusion,
     genetic,
+    hdp,
     heft,
     order,
     partition,
@@ -62,6 +63,7 @@ def _table() -> dict[str, Baseline]:
             "simulated annealing, judged by the simulator",
         ),
         ("genetic", "device", genetic.genetic, "genetic search, judged by the simulator"),
+        ("hdp", "device", hdp.hdp, "HDP: learned groups and places (Mirhoseini et al. 2018)"),
         ("no_fusion", "fusion", fusion.no_fusion, "every op by itself"),
         (
             "topological_fusion",
