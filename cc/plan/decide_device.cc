@@ -14,6 +14,8 @@ void DecideDevices(const OpGraph& graph, const Machine& machine,
   const int32_t n = graph.num_ops();
   PlacementRules rules;
   rules.free_state = options.free_state;
+  // Then nothing has a place yet, and least of all what names no device.
+  rules.first_is_home = options.free_state;
   rules.has_kernel = options.has_kernel;
   Placement placement = PlacementOf(graph, machine, rules);
 

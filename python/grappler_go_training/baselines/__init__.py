@@ -22,11 +22,13 @@ from grappler_go_training.baselines.partition import MissingPackage
 from grappler_go_training.baselines.problem import Problem
 from grappler_go_training.baselines.registry import BASELINES, Baseline, make_plan
 from grappler_go_training.baselines.run import Row, run_baselines
+from grappler_go_training.baselines.sweep import Cell, sweep
 
 __all__ = [
     "BASELINES",
     "Baseline",
     "Budget",
+    "Cell",
     "Judge",
     "MissingPackage",
     "Problem",
@@ -34,4 +36,5 @@ __all__ = [
     "energy",
     "make_plan",
     "run_baselines",
+    "sweep",
 ]

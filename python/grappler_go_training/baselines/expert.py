@@ -129,7 +129,24 @@ def _in_order_of_depth(problem: Problem, layer: _Ints, micros: npt.NDArray[np.fl
 
 
 def _majority(problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]) -> _Ints:
-    """[num_units] the device that most of a unit's work wants, among those allowed."""
+    """[num_units] the device that most of a unit's work wants, among those allowed; of a
+    variable that may move, what most of the work of its forward readers wants."""
     votes = np.zeros((problem.num_units, problem.num_devices))
-    np.add.at(votes, (problem.unit_of, block), micros + 1e-9)
+    if problem.free_state:
+        np.add.at(votes, *_votes_of_readers(problem, block, micros))
+    undecided = ~votes.any(1)[problem.unit_of]
+    np.add.at(votes, (problem.unit_of[undecided], block[undecided]), (micros + 1e-9)[undecided])
     return np.where(problem.allowed, votes, -1.0).argmax(1).astype(np.int64)
+
+
+def _votes_of_readers(
+    problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]
+) -> tuple[tuple[_Ints, _Ints], npt.NDArray[np.float64]]:
+    """((units of variables, devices), weights): the work of a variable's own ops is its
+    update, whose place in the backward pass says nothing of the layer."""
+    t = problem.tensors
+    src, dst = problem.unit_of[t.edge_src], problem.unit_of[t.edge_dst]
+    reads = problem.has_flag("reads_variable")[t.edge_src] & (t.dtype[t.edge_tensor] >= 0)
+    counted = reads & (src != dst) & ~problem.backward[t.edge_dst]
+    reader = t.edge_dst[counted]
+    return (src[counted], block[reader]), micros[reader] + 1e-9

@@ -112,9 +112,7 @@ def mtkahypar(problem: Problem, budget: Budget, seed: int) -> "Plan":
     with contextlib.redirect_stdout(io.StringIO()):
         engine = _mtkahypar_engine(package)
         context = engine.context_from_preset(package.PresetType.DETERMINISTIC)
-        context.set_partitioning_parameters(
-            len(problem.targets), IMBALANCE, package.Objective.KM1
-        )
+        context.set_partitioning_parameters(len(problem.targets), IMBALANCE, package.Objective.KM1)
         context.logging = False
         hypergraph = engine.create_hypergraph(
             context,

@@ -18,6 +18,7 @@ _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 _Bools = npt.NDArray[np.bool_]
 
+
 class Problem:
     """One graph on one machine. What is costly to work out is worked out once.
 

@@ -76,13 +76,14 @@ def run_baselines(
     for done, name in enumerate(chosen):
         if progress is not None:
             progress(name, done, len(chosen))
-        rows.append(_row(problem, name, budget or Budget(), seed))
+        rows.append(row_of(problem, name, budget or Budget(), seed))
     if progress is not None:
         progress("", len(chosen), len(chosen))
     return rows
 
 
-def _row(problem: Problem, name: str, budget: Budget, seed: int) -> Row:
+def row_of(problem: Problem, name: str, budget: Budget, seed: int) -> Row:
+    """One baseline's plan for a problem, simulated; or the reason why there is none."""
     baseline = BASELINES[name]
     started = time.monotonic()
     try:
