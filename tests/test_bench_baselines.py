@@ -10,7 +10,7 @@ import types
 
 import pytest
 from grappler_go_training import baselines
-from grappler_go_training.baselines import sweep
+from grappler_go_training.baselines.sweep import machine_of
 
 import grappler_go
 from grappler_go.bench import models
@@ -72,7 +72,7 @@ def _bench(capsys, *flags):
 
 def test_the_machine_has_as_many_gpus_as_the_workload_is_for():
     for count, name in ((1, "p100x2"), (2, "p100x2"), (3, "p100x4"), (4, "p100x4"), (8, "p100x8")):
-        assert sweep.machine_of(_Workload("any", "mlp-train", num_devices=count)) == name
+        assert machine_of(_Workload("any", "mlp-train", num_devices=count)) == name
 
 
 def test_cells_are_what_the_simulator_says_of_the_plan(workloads):

@@ -1,4 +1,5 @@
-"""What a policy has to beat: algorithms that make plans without learning.
+"""What a policy has to beat: algorithms that make plans, and HDP, which learns from each
+graph anew.
 
     from grappler_go_training import baselines
 

@@ -134,7 +134,7 @@ def _majority(problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]) -
     votes = np.zeros((problem.num_units, problem.num_devices))
     if problem.free_state:
         np.add.at(votes, *_votes_of_readers(problem, block, micros))
-    undecided = ~votes.any(1)[problem.unit_of]
+    undecided = votes.max(1)[problem.unit_of] == 0
     np.add.at(votes, (problem.unit_of[undecided], block[undecided]), (micros + 1e-9)[undecided])
     return np.where(problem.allowed, votes, -1.0).argmax(1).astype(np.int64)
 

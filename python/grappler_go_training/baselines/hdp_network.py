@@ -25,7 +25,7 @@ class Settings:
       device_width: of a device's embedding; not said there.
       tanh_constant, temperature: logits are tanh_constant * tanh(logits / temperature).
       noise: added to logits while exploring, uniform in 0 .. noise.
-      learning_rate: Adam's.
+      learning_rate: Adam's; theirs was 0.1.
       max_gradient: the norm to which gradients are clipped.
       baseline_decay: of the moving average of rewards; from HDP's own code.
       explore: updates with noise, and those that learn from placements out of memory.
@@ -40,7 +40,7 @@ class Settings:
     tanh_constant: float = 5.0
     temperature: float = 10.0
     noise: float = 0.1
-    learning_rate: float = 0.1
+    learning_rate: float = 0.001
     max_gradient: float = 1.0
     baseline_decay: float = 0.9
     explore: int = 500
@@ -230,10 +230,7 @@ class Network(tf.Module):
         for k in tf.range(length):
             logits, c, h = self._decode_step(memory, last, c, h)
             logits += noise * self._uniform(tf.shape(logits), step, 2 + 2 * k)
-            if chosen is None:
-                last = self._draw(logits, step, 3 + 2 * k)
-            else:
-                last = chosen[:, k]
+            last = self._draw(logits, step, 3 + 2 * k) if chosen is None else chosen[:, k]
             drawn = drawn.write(k, last)
             seen = seen.write(k, logits)
         return tf.transpose(drawn.stack()), tf.transpose(seen.stack(), [1, 0, 2])

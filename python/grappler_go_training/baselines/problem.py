@@ -123,16 +123,17 @@ class Problem:
     def pinned(self) -> _Bools:
         """[num_units] stays: some op of it may not be moved, or its ops stand on several
         devices already."""
-        return self._placement["pinned"] > 0
+        return self._placement["pinned"].astype(bool)
 
     @functools.cached_property
     def allowed(self) -> _Bools:
         """[num_units, num_devices] where each unit may be: of the targets, where any of
         them will do."""
-        allowed = self._placement["allowed"] > 0
+        allowed: _Bools = self._placement["allowed"].astype(bool)
         wanted = np.zeros(self.num_devices, bool)
         wanted[self.targets] = True
-        return np.where((allowed & wanted).any(1)[:, None], allowed & wanted, allowed)
+        among = allowed & wanted
+        return np.where(among.any(1, keepdims=True), among, allowed)
 
     @functools.cached_property
     def movable(self) -> _Ints:
