@@ -5,6 +5,8 @@
 
 A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
 `grappler-go bench --save`, `bench overhead --save` or `bench outputs --out` wrote.
+Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
+`bench baselines --out` wrote; nothing as long as there is no such file.
 """
 
 import json
@@ -18,11 +20,58 @@ DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_BASELINES = """## What a placement policy has to beat
+
+`grappler-go bench baselines --out=docs/results/{name}`: one step of each of the
+paper's programs on simulated P100s, as many as the paper took, placed by each
+baseline. Variables are placed with the ops that use them, and nothing here ran:
+these are milliseconds of the simulator. OOM: some GPU's 16 GiB are too few.
+Searches simulated {plans} plans. In brackets: seconds that planning took.
+
+"""
 
 
 def rendered(page: str) -> str:
     """The page with its tables as the results say."""
-    return _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
+    page = _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
+    return _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
+
+
+def _section(name: str) -> str:
+    path = DOCS / "results" / name
+    if not path.exists():
+        return ""
+    cells = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    plans = " or ".join(str(number) for number in sorted({cell["plans"] for cell in cells}))
+    return _BASELINES.format(name=name, plans=plans) + _baselines(cells) + "\n"
+
+
+def _baselines(cells: list[dict[str, Any]]) -> str:
+    """Workloads are rows, baselines columns; of several seeds the mean."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["workload"], cell["baseline"]), []).append(cell)
+    names = list(dict.fromkeys(name for _, name in groups))
+    rows = []
+    for workload in dict.fromkeys(workload for workload, _ in groups):
+        gpus = next(cell["machine"] for cell in cells if cell["workload"] == workload)
+        row = [f"{workload} ({gpus})"]
+        row += [_placed(groups.get((workload, name), [])) for name in names]
+        rows.append(row)
+    return _rows(["ms a step (s to plan)", *names], rows)
+
+
+def _placed(cells: list[dict[str, Any]]) -> str:
+    if not cells:
+        return ""
+    if any(cell["error"] for cell in cells):
+        return "failed"
+    seconds = sum(cell["seconds"] for cell in cells) / len(cells)
+    if any(cell["out_of_memory"] for cell in cells):
+        return f"OOM ({seconds:.2g})"
+    step = sum(cell["step_ms"] for cell in cells) / len(cells)
+    return f"{_figure(step)} ({seconds:.2g})"
 
 
 def _table(name: str) -> str:

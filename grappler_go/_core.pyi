@@ -32,6 +32,7 @@ class OpGraph:
     variable: _Int32
     graphdef: bytes
     flops: npt.NDArray[np.float64]
+    resident_bytes: npt.NDArray[np.int64]
     bytes_moved: npt.NDArray[np.float64]
     cost_known: npt.NDArray[np.uint8]
     has_formula: npt.NDArray[np.uint8]
@@ -71,6 +72,7 @@ class Plan:
     fusion_group: _Int32 | None
     recompute: npt.NDArray[np.uint8] | None
     order: list[tuple[int, int]]
+    free_state: bool
     micros_before: float
     micros_after: float
     peak_bytes_before: int
@@ -126,6 +128,9 @@ def build_plan(
     logits: Mapping[str, npt.ArrayLike],
     options: Mapping[str, Any] = ...,
 ) -> tuple[Plan, dict[str, Any]]: ...
+def placement_units(
+    graph: OpGraph, machine: Machine, free_state: bool = ...
+) -> dict[str, np.ndarray]: ...
 def simulate(
     graph: OpGraph,
     machine: Machine,

@@ -73,6 +73,8 @@ def plan_summary(plan: "Plan", graph: "OpGraph | None" = None) -> str:
     lines = [f"plan for graph {plan.fingerprint} by {plan.policy or 'hand'}"]
     if plan.empty:
         return lines[0] + "\n  decides nothing"
+    if plan.free_state:
+        lines.append("  for simulations only: variables may move (free_state)")
     if plan.micros_before > 0:
         lines.append(
             f"  predicted step: {plan.micros_before / 1e3:.3g} -> {plan.micros_after / 1e3:.3g} ms"

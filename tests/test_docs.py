@@ -71,6 +71,33 @@ def test_a_table_that_was_changed_by_hand_is_noticed(monkeypatch, tmp_path, caps
     assert "9.99x" not in page.read_text(encoding="utf-8")
 
 
+def test_the_section_about_baselines_is_there_once_there_are_results(monkeypatch, tmp_path):
+    sys.path.insert(0, str(_SCRIPT.parent))
+    import benchmark_tables
+
+    page = "before\n<!-- section: b.jsonl -->\n<!-- end -->\nafter\n"
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(benchmark_tables, "DOCS", tmp_path)
+    assert benchmark_tables.rendered(page) == page
+    cell = {"workload": "w-2", "machine": "p100x2", "baseline": "metis", "plans": 50, "error": ""}
+    cell |= {"step_ms": 12.0, "out_of_memory": False, "seconds": 0.25}
+    lines = [
+        cell,
+        cell | {"step_ms": 14.0},
+        cell | {"baseline": "heft", "out_of_memory": True},
+        cell | {"workload": "w-4", "baseline": "heft", "step_ms": 1234.0},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "results" / "b.jsonl").write_text(text, encoding="utf-8")
+    written = benchmark_tables.rendered(page)
+    assert "50 plans" in written
+    assert "| ms a step (s to plan) | metis | heft |" in written
+    assert "| w-2 (p100x2) | 13 (0.25) | OOM (0.25) |" in written
+    assert "| w-4 (p100x2) |  | 1,234 (0.25) |" in written
+    assert benchmark_tables.rendered(written) == written
+    assert written.endswith("<!-- end -->\nafter\n")
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda path: path.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

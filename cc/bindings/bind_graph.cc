@@ -8,6 +8,7 @@
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/status_casters.h"
 #include "cc/cost/op_cost.h"
+#include "cc/sim/op_memory.h"
 
 namespace py = pybind11;
 
@@ -281,6 +282,11 @@ void BindGraph(py::module_& m) {
         });
       },
       "Bytes read and written by each op.");
+  c.def_property_readonly(
+      "resident_bytes",
+      [](const PyOpGraph& g) { return Owned(ResidentBytes(*g.graph)); },
+      "Bytes that are there before the step and after it, by the op they "
+      "belong to: constants, arguments, variables at their handles.");
   c.def_property_readonly(
       "cost_known",
       [](const PyOpGraph& g) {

@@ -8,6 +8,7 @@
 #include "cc/bindings/dict_fields.h"
 #include "cc/bindings/logits_arrays.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/plan/placement.h"
 #include "cc/plan/plan.h"
 #include "cc/rewrite/rewrite.h"
 #include "cc/rewrite/verify.h"
@@ -96,6 +97,39 @@ std::pair<Plan, py::dict> Build(const PyOpGraph& graph,
   return {ValueOrThrow(std::move(plan)), ExplanationToDict(why)};
 }
 
+// Units are numbered by their first ops here, without gaps.
+py::dict PlacementUnits(const PyOpGraph& graph, const PyMachine& machine,
+                        bool free_state) {
+  PlacementRules rules;
+  rules.free_state = free_state;
+  rules.first_is_home = true;
+  if (machine.machine->devices.empty()) {
+    throw py::value_error("a machine without devices");
+  }
+  const Placement p = WithoutGil(
+      [&] { return PlacementOf(*graph.graph, *machine.machine, rules); });
+  const auto row = static_cast<size_t>(p.num_devices);
+  std::vector<int32_t> number(p.unit.size()), unit_of(p.unit.size());
+  std::vector<uint8_t> pinned, allowed;
+  for (size_t i = 0; i < p.unit.size(); ++i) {
+    const auto first = static_cast<size_t>(p.unit[i]);
+    if (first == i) {
+      number[i] = static_cast<int32_t>(pinned.size());
+      pinned.push_back(p.pinned[i]);
+      allowed.insert(allowed.end(), p.allowed.begin() + i * row,
+                     p.allowed.begin() + (i + 1) * row);
+    }
+    unit_of[i] = number[first];
+  }
+  auto owner = std::make_shared<const std::vector<uint8_t>>(std::move(allowed));
+  py::dict values;
+  values["unit_of"] = Owned(std::move(unit_of));
+  values["home"] = Owned(p.home);
+  values["pinned"] = Owned(std::move(pinned));
+  values["allowed"] = View(*owner, owner, p.num_devices);
+  return values;
+}
+
 }  // namespace
 
 void BindPlan(py::module_& m) {
@@ -150,6 +184,9 @@ void BindPlan(py::module_& m) {
            "1: the backward pass reads a clone.");
   c.def_readwrite("order", &Plan::order,
                   "(before, after) pairs of ops, kept by control edges.");
+  c.def_readwrite("free_state", &Plan::free_state,
+                  "Made as if variables could still be placed; for the "
+                  "simulator only, the pass refuses it.");
   c.def_readwrite("micros_before", &Plan::micros_before);
   c.def_readwrite("micros_after", &Plan::micros_after);
   c.def_readwrite("peak_bytes_before", &Plan::peak_bytes_before);
@@ -163,6 +200,12 @@ void BindPlan(py::module_& m) {
         py::arg("logits"), py::arg("options") = py::dict(),
         "(plan, {\"left_out\", \"per_op\", \"summary\"}) from scores per op. "
         "TypeError for an option that does not exist.");
+  m.def("placement_units", &PlacementUnits, py::arg("graph"),
+        py::arg("machine"), py::arg("free_state") = false,
+        "Which ops share a device and where they may be: {\"unit_of\" "
+        "[num_ops], \"home\" [num_ops] device now (0 where the machine has "
+        "no such device), \"pinned\" [num_units], \"allowed\" [num_units, "
+        "num_devices]}.");
   m.def(
       "apply_plan",
       [](const Plan& plan, const PyOpGraph& graph) {

@@ -145,6 +145,7 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("device", options.device);
   visit("fusion", options.fusion);
   visit("memory", options.memory);
+  visit("free_state", options.free_state);
   visit("min_gain", options.min_gain);
   visit("memory_limit", options.memory_limit);
   visit("min_group_ops", options.min_group_ops);

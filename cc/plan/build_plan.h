@@ -20,6 +20,8 @@ namespace grappler_go {
 
 struct PlanOptions {
   bool device = true, fusion = true, memory = true;
+  // Plans for the simulator alone: see Plan::free_state.
+  bool free_state = false;
   // The pass does nothing for a predicted gain below this share of the step;
   // for a gain that rests on k groups below 1 + log2(k) times this share. Op
   // costs that were fitted on other machines are off by a fifth (the shipped

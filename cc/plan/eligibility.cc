@@ -1,11 +1,24 @@
 #include "cc/plan/eligibility.h"
 
+#include <algorithm>
 #include <array>
 
 namespace grappler_go {
 namespace {
 
-constexpr int kResource = 20;  // types.proto
+constexpr int kString = 7, kResource = 20;  // types.proto
+
+// In op_def_table.cc, known to TensorFlow's CPUs only, in 2.16 as in 2.21.
+constexpr std::string_view kCpuOnly[] = {
+    "LogUniformCandidateSampler",
+    "RandomGamma",
+    "RandomPoissonV2",
+    "RandomShuffle",
+    "ResourceSparseApplyFtrl",
+    "ResourceSparseApplyFtrlV2",
+    "ResourceSparseApplyRMSProp",
+    "UniformCandidateSampler",
+};
 
 // Dtypes that XLA computes with (tensorflow/compiler/tf2xla/type_util.cc),
 // references aside. Quantized, string and variant tensors are not among them.
@@ -61,9 +74,30 @@ Reason FirstOf(uint32_t flags, const FlagReason (&rules)[N]) {
   return Reason::kNone;
 }
 
+// State that is the host's: queues, iterators, tables, printing, Python. Not so
+// variables, random numbers, and checks such as CheckNumerics.
+bool IsStateOfHost(const OpGraph& graph, int32_t op) {
+  constexpr std::string_view kTensorArray = "TensorArray";
+  return graph.has(op, kStateful) &&
+         graph.def(op).op_class == OpClass::kOther &&
+         graph.op(op).substr(0, kTensorArray.size()) != kTensorArray;
+}
+
+Reason WhyNotMovedFreely(const OpGraph& graph, int32_t op) {
+  static constexpr FlagReason kRules[] = {
+      {kUnknownOp, Reason::kUnknownType},
+      {kHasSubgraph, Reason::kCallsFunction},
+  };
+  // What a caller feeds is the host's; a variable's handle feeds nothing.
+  if (graph.has(op, kSource) && graph.handle(op) < 0) return Reason::kArgument;
+  if (IsStateOfHost(graph, op)) return Reason::kHasState;
+  return FirstOf(graph.flags(op), kRules);
+}
+
 }  // namespace
 
-Reason WhyNotMoved(const OpGraph& graph, int32_t op) {
+Reason WhyNotMoved(const OpGraph& graph, int32_t op, bool free_state) {
+  if (free_state) return WhyNotMovedFreely(graph, op);
   static constexpr FlagReason kRules[] = {
       {kPreserved, Reason::kPreserved},
       {kSource | kSink, Reason::kArgument},
@@ -76,6 +110,23 @@ Reason WhyNotMoved(const OpGraph& graph, int32_t op) {
       {kStateful, Reason::kHasState},
   };
   return FirstOf(graph.flags(op), kRules);
+}
+
+bool HasKernelOn(const OpGraph& graph, int32_t op,
+                 std::string_view device_type) {
+  if (device_type == "CPU") return true;
+  if (std::find(std::begin(kCpuOnly), std::end(kCpuOnly), graph.op(op)) !=
+      std::end(kCpuOnly)) {
+    return false;
+  }
+  for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
+    if (graph.dtype(op, port) == kString) return false;
+  }
+  for (const InputEdge& e : graph.inputs(op)) {
+    if (e.port == kControlPort) break;
+    if (graph.dtype(e.src, e.port) == kString) return false;
+  }
+  return true;
 }
 
 Reason WhyNotFused(const OpGraph& graph, int32_t op) {

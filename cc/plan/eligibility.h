@@ -6,6 +6,7 @@
 #define GRAPPLER_GO_PLAN_ELIGIBILITY_H_
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "cc/graph/op_graph.h"
@@ -15,8 +16,15 @@
 namespace grappler_go {
 
 // kNone: allowed. `op` may move to another device on its own; whether its
-// colocation group may is for the caller to ask of all its members.
-Reason WhyNotMoved(const OpGraph& graph, int32_t op);
+// colocation group may is for the caller to ask of all its members
+// (placement.h). `free_state`: see Plan::free_state.
+Reason WhyNotMoved(const OpGraph& graph, int32_t op, bool free_state = false);
+// With free state, has the op a kernel on devices of this type? TensorFlow
+// without CUDA cannot be asked; GPUs and their like are taken to have all but
+// those of strings and the few that tensorflow/core/kernels registers for CPUs
+// alone.
+bool HasKernelOn(const OpGraph& graph, int32_t op,
+                 std::string_view device_type);
 // kNone: XLA can compile it, and the program's meaning survives that.
 Reason WhyNotFused(const OpGraph& graph, int32_t op);
 // kNone: a clone that runs later computes the same.

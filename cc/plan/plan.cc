@@ -4,6 +4,7 @@
 
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
+#include "cc/plan/placement.h"
 
 namespace grappler_go {
 namespace {
@@ -34,8 +35,6 @@ std::string_view DeviceOf(const Plan& plan, const OpGraph& graph, int32_t op) {
 
 Status CheckDevices(const Plan& plan, const OpGraph& graph) {
   const auto num_devices = static_cast<int32_t>(plan.devices.size());
-  std::vector<int32_t> of_colocated(graph.num_colocation_groups(), -1);
-  std::vector<int32_t> first(graph.num_colocation_groups(), -1);
   for (int32_t i = 0; i < static_cast<int32_t>(plan.device.size()); ++i) {
     const int32_t device = plan.device[i];
     if (device < -1 || device >= num_devices) {
@@ -44,15 +43,26 @@ Status CheckDevices(const Plan& plan, const OpGraph& graph) {
                              std::to_string(num_devices));
     }
     if (device >= 0) {
-      const Reason reason = WhyNotMoved(graph, i);
+      const Reason reason = WhyNotMoved(graph, i, plan.free_state);
       if (reason != Reason::kNone) return Refuse(graph, i, "moved", reason);
     }
-    const int32_t group = graph.colocation_group(i);
+  }
+  return OkStatus();
+}
+
+// What must share a device: without free state only colocation groups, which
+// TensorFlow itself insists on.
+Status CheckSharedDevices(const Plan& plan, const OpGraph& graph) {
+  if (plan.device.empty()) return OkStatus();
+  std::vector<int32_t> unit, first;
+  if (plan.free_state) unit = UnitsOf(graph, true);
+  first.resize(
+      plan.free_state ? graph.num_ops() : graph.num_colocation_groups(), -1);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const int32_t group = plan.free_state ? unit[i] : graph.colocation_group(i);
     if (group < 0) continue;
-    if (first[group] < 0) {
-      first[group] = i;
-      of_colocated[group] = device;
-    } else if (of_colocated[group] != device) {
+    if (first[group] < 0) first[group] = i;
+    if (plan.device[i] != plan.device[first[group]]) {
       return InvalidArgument("plan: " + NameOf(graph, i) +
                              " must share the device of " +
                              NameOf(graph, first[group]));
@@ -157,6 +167,7 @@ Status ValidatePlan(const Plan& plan, const OpGraph& graph) {
   GO_RETURN_IF_ERROR(CheckSize("fusion_group", plan.fusion_group.size(), n));
   GO_RETURN_IF_ERROR(CheckSize("recompute", plan.recompute.size(), n));
   GO_RETURN_IF_ERROR(CheckDevices(plan, graph));
+  GO_RETURN_IF_ERROR(CheckSharedDevices(plan, graph));
   GO_RETURN_IF_ERROR(CheckGroups(plan, graph));
   GO_RETURN_IF_ERROR(CheckRecompute(plan, graph));
   GO_RETURN_IF_ERROR(CheckOrder(plan, graph));
@@ -167,6 +178,14 @@ Status ValidatePlan(const Plan& plan, const OpGraph& graph) {
         NameOf(graph, cyclic));
   }
   return OkStatus();
+}
+
+Status CheckAppliesToPrograms(const Plan& plan) {
+  if (!plan.free_state) return OkStatus();
+  return FailedPrecondition(
+      "plan is for simulations only: it was made with free_state, which moves "
+      "variables, and those of a program stay where they are; make one without "
+      "free_state");
 }
 
 }  // namespace grappler_go

@@ -35,6 +35,13 @@ struct Plan {
   // (before, after): `after` may not start until `before` has finished.
   std::vector<std::pair<int32_t, int32_t>> order;
 
+  // Made as if the program were still to be placed: variables may move, with
+  // all that reads and writes them, and any op to a device of another type.
+  // What callers feed stays on its device. For simulations of a machine that
+  // the graph was not captured on; a program that runs has its variables where
+  // they are, and the pass refuses such a plan.
+  bool free_state = false;
+
   // What the maker predicted, without and with the plan. 0: not predicted.
   double micros_before = 0, micros_after = 0;
   int64_t peak_bytes_before = 0, peak_bytes_after = 0;
@@ -49,6 +56,9 @@ struct Plan {
 // group within one device, no order edge that closes a cycle, nothing decided
 // for an op that may not be touched. The message names the first offending op.
 Status ValidatePlan(const Plan& plan, const OpGraph& graph);
+// May the plan be written into the graph of a program that runs? Errors:
+// kFailedPrecondition for one with free_state.
+Status CheckAppliesToPrograms(const Plan& plan);
 
 // Ops are written only where something was decided for them.
 std::string PlanToJson(const Plan& plan, const OpGraph* graph);

@@ -110,6 +110,14 @@ Status ReadHeader(const Json& file, Plan* plan) {
   return OkStatus();
 }
 
+Status ReadFreeState(const Json& file, Plan* plan) {
+  const Field field = Get(file, "", "free_state");
+  if (field.value == nullptr) return OkStatus();
+  if (!field.value->is_boolean()) return Expected(field, "true or false");
+  plan->free_state = field.value->get<bool>();
+  return OkStatus();
+}
+
 Status ReadPredicted(const Json& file, Plan* plan) {
   const Field predicted = Get(file, "", "predicted");
   if (predicted.value == nullptr) return OkStatus();
@@ -313,7 +321,7 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
   for (const auto& [before, after] : plan.order) {
     order.push_back(Dump(Json::array({before, after})));
   }
-  const std::pair<const char*, std::string> fields[] = {
+  std::vector<std::pair<const char*, std::string>> fields = {
       {"format", Dump(kFormat)},
       {"version", Dump(std::to_string(kPlanFormatMajor) + "." +
                        std::to_string(kPlanFormatMinor))},
@@ -327,6 +335,10 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
       {"ops", Lines(OpLines(plan, graph))},
       {"order", Lines(order)},
   };
+  // Said only of the few plans that no program may have.
+  if (plan.free_state) {
+    fields.insert(fields.begin() + 6, {"free_state", "true"});
+  }
   std::string text = "{";
   for (const auto& [name, value] : fields) {
     text += text.size() == 1 ? "\n  \"" : ",\n  \"";
@@ -340,6 +352,7 @@ StatusOr<Plan> PlanFromJson(std::string_view json) {
     const Json file = Json::parse(json);
     Plan plan;
     GO_RETURN_IF_ERROR(ReadHeader(file, &plan));
+    GO_RETURN_IF_ERROR(ReadFreeState(file, &plan));
     GO_RETURN_IF_ERROR(ReadPredicted(file, &plan));
     GO_RETURN_IF_ERROR(ReadDecided(file, &plan));
     GO_RETURN_IF_ERROR(ReadDeviceNames(file, &plan));

@@ -35,6 +35,7 @@ void ExpectSame(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.fusion_group, b.fusion_group);
   EXPECT_EQ(a.recompute, b.recompute);
   EXPECT_EQ(a.order, b.order);
+  EXPECT_EQ(a.free_state, b.free_state);
   EXPECT_EQ(a.micros_before, b.micros_before);
   EXPECT_EQ(a.micros_after, b.micros_after);
   EXPECT_EQ(a.peak_bytes_before, b.peak_bytes_before);
@@ -56,6 +57,13 @@ std::string Replaced(std::string text, const std::string& from,
 
 TEST(PlanJson, AllThatAPlanHoldsComesBack) {
   ExpectSame(RoundTrip(SomePlan()), SomePlan());
+}
+
+TEST(PlanJson, ThatAPlanIsForSimulationsOnlyIsKept) {
+  Plan plan = SomePlan();
+  EXPECT_EQ(PlanToJson(plan, nullptr).find("free_state"), std::string::npos);
+  plan.free_state = true;
+  ExpectSame(RoundTrip(plan), plan);
 }
 
 TEST(PlanJson, WhatWasNotDecidedStaysApartFromWhatWasDecidedAsNothing) {

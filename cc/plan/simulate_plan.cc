@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cc/base/parallel.h"
+#include "cc/plan/eligibility.h"
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/op_micros.h"
 
@@ -51,6 +52,13 @@ Status PlaceOps(const OpGraph& graph, const Machine& machine, const Plan& plan,
                              std::string(graph.name(i)) + ") is on " +
                              plan.devices[plan.device[i]] +
                              ", which the machine does not have");
+    }
+    if (is_moved && plan.free_state &&
+        !HasKernelOn(graph, i, machine.devices[device].type)) {
+      return InvalidArgument("plan: op " + std::to_string(i) + " (" +
+                             std::string(graph.name(i)) + ", " +
+                             std::string(graph.op(i)) + ") has no kernel on " +
+                             machine.devices[device].name);
     }
     if (device < 0) {
       device = 0;

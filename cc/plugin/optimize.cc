@@ -289,6 +289,8 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
                           ? "nothing to do"
                           : "nothing to do: " + decision.why.summary);
   }
+  const Status applies = CheckAppliesToPrograms(plan);
+  if (!applies.ok()) return LeaveAlone(applies.message());
   const Status valid = ValidatePlan(plan, graph());
   if (!valid.ok()) {
     return LeaveAlone("plan does not fit the graph: " + valid.message());

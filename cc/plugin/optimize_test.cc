@@ -209,6 +209,14 @@ TEST(OptimizeGraph, LeavesAGraphAloneThatAPlanWasNotMadeFor) {
   ExpectLeftAlone(planned, "plan is for another graph", Chain(41));
 }
 
+TEST(OptimizeGraph, LeavesAGraphAloneWhosePlanIsForSimulationsOnly) {
+  OptimizeResult result = Optimize(Chain(40), ConfigWith(FuseAll));
+  ASSERT_TRUE(result.applied);
+  result.plan.free_state = true;
+  ExpectLeftAlone(ConfigWith(MakePlanPolicy(result.plan)),
+                  "plan is for simulations only", Chain(40));
+}
+
 TEST(OptimizeGraph, LeavesAGraphAloneWhosePlanNamesAnotherOfTheSameSize) {
   const Config config = ConfigWith([](const PolicyInput& input) {
     Decision decision;

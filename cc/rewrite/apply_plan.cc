@@ -4,6 +4,7 @@
 namespace grappler_go {
 
 StatusOr<std::string> ApplyPlan(const Plan& plan, const OpGraph& graph) {
+  GO_RETURN_IF_ERROR(CheckAppliesToPrograms(plan));
   GO_RETURN_IF_ERROR(ValidatePlan(plan, graph));
   GraphEdits edits(graph);
   using Rewrite = Status (*)(const Plan&, GraphEdits*);

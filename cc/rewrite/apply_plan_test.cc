@@ -92,6 +92,16 @@ TEST(ApplyPlan, RefusesAPlanForAnotherGraph) {
   EXPECT_FALSE(ApplyPlan(plan, *graph).ok());
 }
 
+TEST(ApplyPlan, RefusesAPlanThatIsForSimulationsOnly) {
+  const TestGraph graph = Layer();
+  Plan plan = graph.NewPlan();
+  graph.Group(&plan, 0, {"dense"});
+  plan.free_state = true;
+  const Status status = ApplyPlan(plan, *graph).status();
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("simulations only"), std::string::npos);
+}
+
 TEST(ApplyPlan, GivesTheSameBytesTwice) {
   const TestGraph graph = Layer();
   Plan plan = graph.NewPlan();

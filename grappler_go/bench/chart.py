@@ -14,6 +14,49 @@ TITLES = {
 _COLORS = {"jit": "#9aa5b1", "auto": "#cbd2d9", "ours": "#2f6fed"}
 
 
+def draw_relative(
+    rows: Mapping[str, Mapping[str, float]], path: str | os.PathLike[str], label: str
+) -> None:
+    """A row of points for each program, one for each of its numbers, by name.
+
+    Args:
+      rows: program -> name -> a ratio; 1 is marked.
+      path: where the picture goes; its ending says what kind.
+      label: of the axis.
+
+    Raises:
+      ImportError: no matplotlib.
+      OSError, ValueError: the file cannot be written, or is of no known kind.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(name for numbers in rows.values() for name in numbers))
+    colors = matplotlib.colormaps["tab20"]
+    markers = "osD^v<>P*X"
+    figure = Figure(figsize=(8, 1.6 + 0.3 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    for k, name in enumerate(names):
+        points = [(row[name], y) for y, row in enumerate(rows.values()) if name in row]
+        axes.scatter(
+            [x for x, _ in points],
+            [y for _, y in points],
+            s=24,
+            marker=markers[k % len(markers)],
+            color=colors(k % 20),
+            label=name,
+        )
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlabel(label)
+    axes.grid(axis="y", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+
+
 def draw(
     programs: Mapping[str, Mapping[str, Result]], path: str | os.PathLike[str], note: str
 ) -> None:

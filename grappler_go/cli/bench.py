@@ -20,6 +20,11 @@ off, under a policy that wants every op compiled:
 PROGRAM..., or without any all built-in ones and all of keras.applications. With
 --out, a sweep that was stopped goes on where it was.
 
+`bench baselines` places the paper's programs, or --workloads, on 2, 4 or 8 simulated
+P100s with each baseline of --baselines, variables and all, and simulates a step: a
+table of step times and one of the seconds that planning took. OOM: some device's
+memory is too small. With --out, what is in the file already is not worked out again.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
@@ -27,6 +32,8 @@ Examples:
   grappler-go bench lstm-train mlp-train --save=results.json --chart=results.png
   grappler-go bench overhead --json
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
+  grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
+  grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
 """
 
 from typing import Any
@@ -34,9 +41,9 @@ from typing import Any
 from absl import flags
 
 from grappler_go.bench import harness, models, outputs
-from grappler_go.cli import bench_outputs, bench_overhead, bench_table, common
+from grappler_go.cli import bench_baselines, bench_outputs, bench_overhead, bench_table, common
 
-USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...]"
+USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...] | baselines"
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
@@ -61,11 +68,15 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "out", None, "outputs: a file that gets a JSON line a program.", flag_values=FLAGS
+    "out",
+    None,
+    "outputs, baselines: a file that gets a JSON line a program or a plan.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
 )
+bench_baselines.define_flags(FLAGS)
 
 
 def run(args: list[str]) -> int:
@@ -75,6 +86,8 @@ def run(args: list[str]) -> int:
     if args == ["overhead"]:
         sizes = [int(size) for size in FLAGS.nodes]
         return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS)
+    if args == ["baselines"]:
+        return bench_baselines.run(FLAGS)
     if args[:1] == ["outputs"]:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if not args:

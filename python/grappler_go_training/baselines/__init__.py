@@ -1,4 +1,5 @@
-"""What a policy has to beat: algorithms that make plans without learning.
+"""What a policy has to beat: algorithms that make plans, and HDP, which learns from each
+graph anew.
 
     from grappler_go_training import baselines
 
@@ -10,7 +11,9 @@
 
 Every baseline is (problem, budget, seed) -> Plan, in a table by name (BASELINES); its
 docstring names its source and where it differs. All obey what a plan may do: what TensorFlow
-colocates stays together, and arguments, variables and their users stay where they are.
+colocates stays together, and arguments, variables and their users stay where they are. With
+free_state=True the program is taken to be yet to be placed on the machine, variables and all:
+what papers on placement simulate. The pass refuses such plans.
 
 METIS, KaHIP and Mt-KaHyPar come with pip install grappler-go[baselines].
 """
@@ -20,11 +23,13 @@ from grappler_go_training.baselines.partition import MissingPackage
 from grappler_go_training.baselines.problem import Problem
 from grappler_go_training.baselines.registry import BASELINES, Baseline, make_plan
 from grappler_go_training.baselines.run import Row, run_baselines
+from grappler_go_training.baselines.sweep import Cell, sweep
 
 __all__ = [
     "BASELINES",
     "Baseline",
     "Budget",
+    "Cell",
     "Judge",
     "MissingPackage",
     "Problem",
@@ -32,4 +37,5 @@ __all__ = [
     "energy",
     "make_plan",
     "run_baselines",
+    "sweep",
 ]

@@ -35,7 +35,7 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     weight = problem.unit_bytes
     limits = problem.memory_bytes
     if not weight.any():
-        weight = problem.unit_micros.mean(1)
+        weight = problem.unit_mean_micros
         limits = np.full(problem.num_devices, np.inf)
     device_of = problem.unit_home.copy()
     movable = np.zeros(problem.num_units, bool)
@@ -44,13 +44,16 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
         problem.unit_home[~movable], weights=weight[~movable], minlength=problem.num_devices
     )
     largest = weight[movable].max(initial=0.0)
-    share = np.minimum(limits, weight.sum() / problem.num_devices + largest)
-    current = 0
+    targets = problem.targets.tolist()
+    share = np.minimum(limits, weight.sum() / len(targets) + largest)
+    place = 0  # among the targets
     for unit in problem.movable.tolist():  # numbered by their first ops
         allowed = problem.allowed[unit]
-        while current < problem.num_devices - 1 and (used[current] + weight[unit] > share[current]):
-            current += 1
-        device = current
+        while place < len(targets) - 1 and (
+            used[targets[place]] + weight[unit] > share[targets[place]]
+        ):
+            place += 1
+        device = targets[place]
         if not allowed[device]:
             free = np.where(allowed, share - used, -np.inf)
             device = int(free.argmax())

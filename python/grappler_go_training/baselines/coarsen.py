@@ -21,7 +21,7 @@ def coarsen_acyclic(problem: Problem, max_nodes: int) -> _Ints:
     cluster = np.arange(num_ops)
     if num_ops <= max_nodes:
         return cluster
-    limit = 4.0 * float(problem.micros.mean(1).sum()) / max_nodes
+    limit = 4.0 * float(problem.mean_micros.sum()) / max_nodes
     for join in (_join_only_reader, _join_only_producer):
         cluster = _numbered(join(problem, cluster, limit))
         if cluster.max() < max_nodes:
@@ -58,7 +58,7 @@ def _join(
 ) -> _Ints:
     label = cluster.tolist()
     size = np.bincount(cluster).tolist()
-    weight = np.bincount(cluster, weights=problem.micros.mean(1)).tolist()
+    weight = np.bincount(cluster, weights=problem.mean_micros).tolist()
     ops = range(len(label))
     for op in reversed(ops) if backwards else ops:
         own = label[op]
@@ -128,7 +128,7 @@ def group_units(problem: Problem, max_groups: int) -> _Ints:
     if len(movable) == 0:
         return group
     choice = np.unique(problem.allowed, axis=0, return_inverse=True)[1].reshape(-1).tolist()
-    micros = problem.unit_micros.mean(1)
+    micros = problem.unit_mean_micros
     limit = 4.0 * float(micros[movable].sum()) / max_groups
     parent = list(range(problem.num_units))
     weight = micros.tolist()

@@ -43,7 +43,7 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """
     if problem.graph.num_ops == 0:
         return problem.plan("human_expert")
-    micros = problem.micros.mean(1)
+    micros = problem.mean_micros
     layer = _layers_by_scope(problem, micros)
     if layer is None:
         layer = problem.graph.depth.astype(np.int64)
@@ -53,7 +53,8 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
     work = sum_by(position, micros, int(position.max()) + 1)
     # The middle of each layer's share says where it belongs.
     middle = (np.cumsum(work) - work / 2) / max(float(work.sum()), 1e-12)
-    block = np.minimum((middle * problem.num_devices).astype(np.int64), problem.num_devices - 1)
+    count = len(problem.targets)
+    block = problem.targets[np.minimum((middle * count).astype(np.int64), count - 1)]
     return problem.placed(_majority(problem, block[position], micros), "human_expert")
 
 
@@ -77,7 +78,7 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
         share = float(np.bincount(layer[timed], weights=micros[timed]).max()) / total
         if share < best_share:
             best, best_share = layer, share
-        if share <= _FINE_ENOUGH / problem.num_devices:
+        if share <= _FINE_ENOUGH / len(problem.targets):
             break
     return best
 
@@ -128,7 +129,24 @@ def _in_order_of_depth(problem: Problem, layer: _Ints, micros: npt.NDArray[np.fl
 
 
 def _majority(problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]) -> _Ints:
-    """[num_units] the device that most of a unit's work wants, among those allowed."""
+    """[num_units] the device that most of a unit's work wants, among those allowed; of a
+    variable that may move, what most of the work of its forward readers wants."""
     votes = np.zeros((problem.num_units, problem.num_devices))
-    np.add.at(votes, (problem.unit_of, block), micros + 1e-9)
+    if problem.free_state:
+        np.add.at(votes, *_votes_of_readers(problem, block, micros))
+    undecided = votes.max(1)[problem.unit_of] == 0
+    np.add.at(votes, (problem.unit_of[undecided], block[undecided]), (micros + 1e-9)[undecided])
     return np.where(problem.allowed, votes, -1.0).argmax(1).astype(np.int64)
+
+
+def _votes_of_readers(
+    problem: Problem, block: _Ints, micros: npt.NDArray[np.float64]
+) -> tuple[tuple[_Ints, _Ints], npt.NDArray[np.float64]]:
+    """((units of variables, devices), weights): the work of a variable's own ops is its
+    update, whose place in the backward pass says nothing of the layer."""
+    t = problem.tensors
+    src, dst = problem.unit_of[t.edge_src], problem.unit_of[t.edge_dst]
+    reads = problem.has_flag("reads_variable")[t.edge_src] & (t.dtype[t.edge_tensor] >= 0)
+    counted = reads & (src != dst) & ~problem.backward[t.edge_dst]
+    reader = t.edge_dst[counted]
+    return (src[counted], block[reader]), micros[reader] + 1e-9

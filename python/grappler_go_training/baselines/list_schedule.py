@@ -130,7 +130,7 @@ def upward_ranks(problem: Problem, transfers: bool = True) -> npt.NDArray[np.flo
 
     An op takes its mean over the devices, a transfer its mean over the links.
     """
-    mean = problem.micros.mean(1)
+    mean = problem.mean_micros
     rank = mean.tolist()
     own = mean.tolist()
     edge_micros = mean_transfer_micros(problem)

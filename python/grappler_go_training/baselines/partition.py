@@ -58,7 +58,7 @@ def metis(problem: Problem, budget: Budget, seed: int) -> "Plan":
         return problem.plan("metis")
     xadj, adjncy, weights = _adjacency(problem, vertices)
     _, part = pymetis.part_graph(
-        problem.num_devices,
+        len(problem.targets),
         pymetis.CSRAdjacency(xadj, adjncy),
         vweights=vertices.weight.tolist(),
         eweights=weights.tolist(),
@@ -84,7 +84,7 @@ def kahip(problem: Problem, budget: Budget, seed: int) -> "Plan":
         xadj.tolist(),
         weights.tolist(),
         adjncy.tolist(),
-        problem.num_devices,
+        len(problem.targets),
         IMBALANCE,
         True,  # say nothing
         seed,
@@ -112,7 +112,7 @@ def mtkahypar(problem: Problem, budget: Budget, seed: int) -> "Plan":
     with contextlib.redirect_stdout(io.StringIO()):
         engine = _mtkahypar_engine(package)
         context = engine.context_from_preset(package.PresetType.DETERMINISTIC)
-        context.set_partitioning_parameters(problem.num_devices, IMBALANCE, package.Objective.KM1)
+        context.set_partitioning_parameters(len(problem.targets), IMBALANCE, package.Objective.KM1)
         context.logging = False
         hypergraph = engine.create_hypergraph(
             context,
@@ -123,10 +123,10 @@ def mtkahypar(problem: Problem, budget: Budget, seed: int) -> "Plan":
             weights,
         )
         fixed = [-1] * len(vertices.weight)
-        for vertex, device in vertices.home.items():
-            fixed[vertex] = device
+        for vertex, target in vertices.home.items():
+            fixed[vertex] = target
         if vertices.home:
-            hypergraph.add_fixed_vertices(fixed, problem.num_devices)
+            hypergraph.add_fixed_vertices(fixed, len(problem.targets))
         part = hypergraph.partition(context).get_partition()
     return _placed(problem, vertices, part, "mtkahypar")
 
@@ -146,9 +146,11 @@ class _Vertices:
     """What is partitioned.
 
     Attributes:
-      of_unit: [num_units] the vertex of each unit.
+      of_unit: [num_units] the vertex of each unit; -1: it stays on a device that is
+        none of Problem.targets.
       weight: [num_vertices], at least 1.
-      home: vertices of units that may not move -> their device.
+      home: vertices of units that may not move -> their device, as a number of
+        Problem.targets.
     """
 
     of_unit: _Ints
@@ -162,19 +164,21 @@ def _vertices(problem: Problem) -> _Vertices | None:
         return None
     stays = np.ones(problem.num_units, bool)
     stays[problem.movable] = False
-    homes = np.unique(problem.unit_home[stays]).tolist()
-    of_unit = np.empty(problem.num_units, np.int64)
+    targets = problem.targets.tolist()
+    homes = [home for home in np.unique(problem.unit_home[stays]).tolist() if home in targets]
+    of_unit = np.full(problem.num_units, -1, np.int64)
     of_unit[problem.movable] = len(homes) + np.arange(len(problem.movable))
     for vertex, home in enumerate(homes):
         of_unit[stays & (problem.unit_home == home)] = vertex
-    share = _shares(problem.unit_micros.mean(1))
+    share = _shares(problem.unit_mean_micros)
     if np.isfinite(problem.memory_bytes).any():
         share = (share + _shares(problem.unit_bytes)) / 2
-    weight = sum_by(of_unit, share, int(of_unit.max()) + 1)
+    known = of_unit >= 0
+    weight = sum_by(of_unit[known], share[known], int(of_unit.max()) + 1)
     return _Vertices(
         of_unit,
         np.maximum(np.rint(weight * _TOTAL_WEIGHT), 1).astype(np.int64),
-        dict(enumerate(homes)),
+        {vertex: targets.index(home) for vertex, home in enumerate(homes)},
     )
 
 
@@ -188,7 +192,7 @@ def _adjacency(problem: Problem, vertices: _Vertices) -> tuple[_Ints, _Ints, _In
     count = len(vertices.weight)
     src, dst, nbytes = problem.unit_edges
     a, b = vertices.of_unit[src], vertices.of_unit[dst]
-    across = a != b
+    across = (a != b) & (a >= 0) & (b >= 0)
     low, high = np.minimum(a, b)[across], np.maximum(a, b)[across]
     pairs, inverse = np.unique(low * count + high, return_inverse=True)
     weight = sum_by(inverse.reshape(-1), nbytes[across], len(pairs))
@@ -207,7 +211,8 @@ def _nets(problem: Problem, vertices: _Vertices) -> tuple[list[list[int]], list[
     count = len(vertices.weight)
     ends = vertices.of_unit[problem.unit_of]
     tensor = np.concatenate([np.arange(len(t.src)), t.edge_tensor])
-    pins = np.unique(tensor * count + np.concatenate([ends[t.src], ends[t.edge_dst]]))
+    end = np.concatenate([ends[t.src], ends[t.edge_dst]])
+    pins = np.unique((tensor * count + end)[end >= 0])
     tensor, vertex = np.divmod(pins, count)
     bounds = np.searchsorted(tensor, np.arange(len(t.src) + 1)).tolist()
     members = vertex.tolist()
@@ -224,10 +229,10 @@ def _nets(problem: Problem, vertices: _Vertices) -> tuple[list[list[int]], list[
 def _heaviest_first(vertices: _Vertices, problem: Problem) -> list[int]:
     """Without edges: each vertex, from the heaviest on, where there is least so far."""
     part = np.zeros(len(vertices.weight), np.int64)
-    load = np.zeros(problem.num_devices)
-    for vertex, device in vertices.home.items():
-        part[vertex] = device
-        load[device] += vertices.weight[vertex]
+    load = np.zeros(len(problem.targets))
+    for vertex, target in vertices.home.items():
+        part[vertex] = target
+        load[target] += vertices.weight[vertex]
     for vertex in np.argsort(-vertices.weight, kind="stable").tolist():
         if vertex not in vertices.home:
             part[vertex] = load.argmin()
@@ -239,17 +244,18 @@ def _placed(problem: Problem, vertices: _Vertices, part: npt.ArrayLike, name: st
     """Parts become devices: those with a pinned vertex its home, the heaviest first where
     two want the same; the others in order."""
     parts = np.asarray(part, np.int64)
-    device_of_part: dict[int, int] = {}
+    count = len(problem.targets)
+    target_of_part: dict[int, int] = {}
     for vertex in sorted(vertices.home, key=lambda v: -int(vertices.weight[v])):
         wanted = vertices.home[vertex]
-        if int(parts[vertex]) not in device_of_part and wanted not in device_of_part.values():
-            device_of_part[int(parts[vertex])] = wanted
-    free = [d for d in range(problem.num_devices) if d not in device_of_part.values()]
-    for number in range(problem.num_devices):
-        if number not in device_of_part:
-            device_of_part[number] = free.pop(0)
-    table = np.array([device_of_part[k] for k in range(problem.num_devices)], np.int64)
+        if int(parts[vertex]) not in target_of_part and wanted not in target_of_part.values():
+            target_of_part[int(parts[vertex])] = wanted
+    free = [k for k in range(count) if k not in target_of_part.values()]
+    for number in range(count):
+        if number not in target_of_part:
+            target_of_part[number] = free.pop(0)
+    table = np.array([problem.targets[target_of_part[k]] for k in range(count)], np.int64)
     device = table[parts[vertices.of_unit]]
     # A part may have become a device of a type that a unit cannot go to.
-    fits = problem.allowed[np.arange(problem.num_units), device]
+    fits = problem.allowed[np.arange(problem.num_units), device] & (vertices.of_unit >= 0)
     return problem.placed(np.where(fits, device, problem.unit_home), name)

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 import grappler_go
-from grappler_go import devices as device_names
+from grappler_go import native
 from grappler_go_training.baselines import costs
 
 if TYPE_CHECKING:
@@ -20,40 +18,33 @@ _Ints = npt.NDArray[np.int64]
 _Floats = npt.NDArray[np.float64]
 _Bools = npt.NDArray[np.bool_]
 
-# As in cc/plan/eligibility.cc (WhyNotMoved): ops that no plan may move.
-_NEVER_MOVED = (
-    "preserved",
-    "source",
-    "sink",
-    "control_flow",
-    "in_loop",
-    "unknown_op",
-    "has_subgraph",
-    "reads_variable",
-    "writes_variable",
-    "ref_typed",
-    "stateful",
-)
-# As in cc/plan/decide_device.cc: string, resource and variant tensors, and those of
-# unknown dtype, are not sent between devices (tensorflow/core/framework/types.proto).
-_STAYS_WITH_PRODUCER = (0, 7, 20, 21)
-
 
 class Problem:
     """One graph on one machine. What is costly to work out is worked out once.
 
     Ops that the graph puts on no device of the machine stand on its first device, as
-    in the simulator. An op may go to every device of the type it stands on.
+    in the simulator. What must share a device and where it may be, the core says
+    (cc/plan/placement.h): without free state, ops move between devices of one type and
+    state stays.
+
+    With free state the program is yet to be placed on the machine, as in GO's tables:
+    variables move with the ops that read and write them, and what no plan has decided is
+    where TensorFlow's placer would have put it. The devices to choose from are then the
+    accelerators, where the machine has any: GO's actions are its GPUs, too. What has no
+    kernel there, and what callers feed, stays on the host.
 
     Args:
       graph: any, an empty one included. Tensors of unknown size count as nothing.
       machine: its devices. With too little memory there are plans all the same.
+      free_state: as Plan.free_state. Plans of such a problem can be simulated, not
+        applied.
     """
 
-    def __init__(self, graph: "OpGraph", machine: "Machine") -> None:
+    def __init__(self, graph: "OpGraph", machine: "Machine", free_state: bool = False) -> None:
         self.graph = graph
         self.machine = machine
         self.num_devices = len(machine.devices)
+        self.free_state = free_state
 
     @functools.cached_property
     def micros(self) -> _Floats:
@@ -80,54 +71,35 @@ class Problem:
         return (self.graph.flags & sum(bits[name] for name in names)) != 0
 
     @functools.cached_property
-    def home(self) -> _Ints:
-        """[num_ops] the device where an op stands before anything is decided."""
-        numbers = {name: self._find_device(name) for name in set(self.graph.devices)}
-        home = np.array([numbers[name] for name in self.graph.devices], np.int64)
-        return np.maximum(home, 0)
+    def _placement(self) -> dict[str, np.ndarray]:
+        return native.core().placement_units(self.graph, self.machine, self.free_state)
 
-    def _find_device(self, name: str) -> int:
-        """-1: the machine has none of that name."""
-        if not name:
-            return -1
-        known = [device["name"] for device in self.machine.devices]
-        if name in known:
-            return known.index(name)
-        full = device_names.full_device_name(name)
-        for number, other in enumerate(known):
-            if device_names.full_device_name(other) == full:
-                return number
-        # A short form that fits one device only.
-        short = name.removeprefix("/").removeprefix("device:")
-        ending = [i for i, other in enumerate(known) if other.endswith("device:" + short)]
-        return ending[0] if len(ending) == 1 else -1
+    @functools.cached_property
+    def targets(self) -> _Ints:
+        """The devices among which placements choose, in the machine's order: all of them;
+        with free state its accelerators, if it has any."""
+        kinds = np.array([device["type"] for device in self.machine.devices])
+        accelerators = np.flatnonzero(kinds != "CPU")
+        return accelerators if self.free_state and len(accelerators) else np.arange(len(kinds))
+
+    @functools.cached_property
+    def stands(self) -> _Ints:
+        """[num_ops] the device where the graph has an op, and a plan's -1 leaves it."""
+        return self._placement["home"].astype(np.int64)
+
+    @functools.cached_property
+    def home(self) -> _Ints:
+        """[num_ops] the device of an op before anything is decided: where it stands; with
+        free state where TensorFlow's placer would put it, on the first accelerator that
+        can have it (tensorflow/core/common_runtime/placer.cc)."""
+        return self.unit_home[self.unit_of] if self.free_state else self.stands
 
     # ---- units: what must share a device is decided as one.
 
     @functools.cached_property
     def unit_of(self) -> _Ints:
-        """[num_ops] the unit of each op, numbered by their first ops: colocation groups,
-        joined where a tensor between them cannot be sent."""
-        count = self.graph.num_ops
-        if count == 0:
-            return np.zeros(0, np.int64)
-        t = self.tensors
-        bound = np.isin(t.dtype % 100, _STAYS_WITH_PRODUCER) & (t.dtype >= 0)
-        stays = bound[t.edge_tensor]
-        group = self.graph.colocation_group.astype(np.int64)
-        grouped = np.flatnonzero(group >= 0)
-        # Each op of a group hangs on the group's first.
-        first = np.full(int(group.max(initial=-1)) + 1, count, np.int64)
-        np.minimum.at(first, group[grouped], grouped)
-        rows = np.concatenate([t.edge_src[stays], grouped])
-        columns = np.concatenate([t.edge_dst[stays], first[group[grouped]]])
-        ones = np.ones(len(rows), np.int8)
-        joined = coo_matrix((ones, (rows, columns)), shape=(count, count))
-        label = connected_components(joined, directed=False)[1]
-        _, first_op, inverse = np.unique(label, return_index=True, return_inverse=True)
-        rank = np.empty(len(first_op), np.int64)
-        rank[np.argsort(first_op)] = np.arange(len(first_op))
-        return rank[inverse.reshape(-1)]
+        """[num_ops] the unit of each op, numbered by their first ops."""
+        return self._placement["unit_of"].astype(np.int64)
 
     @functools.cached_property
     def num_units(self) -> int:
@@ -140,23 +112,28 @@ class Problem:
 
     @functools.cached_property
     def unit_home(self) -> _Ints:
-        """[num_units] where a unit's first op stands."""
-        return self.home[self.first_op]
+        """[num_units] home of a unit's first op."""
+        stands = self.stands[self.first_op]
+        if not self.free_state:
+            return stands
+        first = self.allowed.argmax(1)
+        return np.where(self.allowed[np.arange(self.num_units), stands], stands, first)
 
     @functools.cached_property
     def pinned(self) -> _Bools:
         """[num_units] stays: some op of it may not be moved, or its ops stand on several
         devices already."""
-        stays = self.has_flag(*_NEVER_MOVED) | (self.home != self.unit_home[self.unit_of])
-        return costs.sum_by(self.unit_of, stays, self.num_units) > 0
+        return self._placement["pinned"].astype(bool)
 
     @functools.cached_property
     def allowed(self) -> _Bools:
-        """[num_units, num_devices] where each unit may be."""
-        kinds = np.array([device["type"] for device in self.machine.devices])
-        same_type = kinds[self.unit_home][:, None] == kinds[None, :]
-        at_home = np.arange(self.num_devices)[None, :] == self.unit_home[:, None]
-        return np.where(self.pinned[:, None], at_home, same_type)
+        """[num_units, num_devices] where each unit may be: of the targets, where any of
+        them will do."""
+        allowed: _Bools = self._placement["allowed"].astype(bool)
+        wanted = np.zeros(self.num_devices, bool)
+        wanted[self.targets] = True
+        among = allowed & wanted
+        return np.where(among.any(1, keepdims=True), among, allowed)
 
     @functools.cached_property
     def movable(self) -> _Ints:
@@ -170,22 +147,34 @@ class Problem:
         return np.stack(columns, axis=1)
 
     @functools.cached_property
+    def mean_micros(self) -> _Floats:
+        """[num_ops] microseconds on the mean one of the targets."""
+        return self.micros[:, self.targets].mean(1)
+
+    @functools.cached_property
+    def unit_mean_micros(self) -> _Floats:
+        """[num_units] the same for all ops of a unit."""
+        return self.unit_micros[:, self.targets].mean(1)
+
+    @functools.cached_property
     def unit_bytes(self) -> _Floats:
         """[num_units] the share of each unit in the step's peak memory.
 
-        The outputs of a unit's ops, views aside, scaled so that together they are the
-        peak of the step on one device: not all of them are alive at once.
+        What is there throughout (variables, constants, arguments) with the unit it
+        belongs to. The rest of the peak on one device is shared out by the outputs of
+        ops, views aside: not all of them are alive at once.
         """
         t = self.tensors
-        kept = np.array([name != "shape" for name in self.graph.op_classes], bool)
-        per_op = costs.sum_by(t.src, t.bytes, self.graph.num_ops)
-        total = float((per_op * kept).sum())
-        if total == 0:
-            return np.zeros(self.num_units)
+        resident = self.graph.resident_bytes.astype(np.float64)
+        kinds = np.array(self.graph.op_classes, dtype=object)
+        made = (kinds != "shape") & (kinds != "variable") & (resident == 0)
+        weights = costs.sum_by(t.src, t.bytes, self.graph.num_ops) * made
+        total = float(weights.sum())
         unlimited = grappler_go.Machine("one device", devices=[self.machine.devices[0]])
         peak = sum(grappler_go.simulate(self.graph, None, unlimited).peak_bytes.values())
-        weights = per_op * kept * (peak / total)
-        return costs.sum_by(self.unit_of, weights, self.num_units)
+        if total > 0:
+            weights *= max(0.0, peak - float(resident.sum())) / total
+        return costs.sum_by(self.unit_of, weights + resident, self.num_units)
 
     @functools.cached_property
     def memory_bytes(self) -> _Floats:
@@ -213,10 +202,13 @@ class Problem:
     # ---- answers
 
     def plan(self, name: str) -> "Plan":
-        """A plan that decides nothing yet, made by a baseline of that name."""
+        """A plan that decides nothing yet, made by a baseline of that name: everything is
+        at its home."""
         plan = grappler_go.Plan(self.graph)
         plan.machine = self.machine.name
         plan.policy = f"baseline:{name}"
+        plan.free_state = self.free_state
+        self._move(plan, self.home)
         return plan
 
     def placed(self, device_of_unit: npt.ArrayLike, name: str) -> "Plan":
@@ -224,8 +216,14 @@ class Problem:
         they are, whatever is asked for them."""
         plan = self.plan(name)
         wanted = np.asarray(device_of_unit, np.int64)
-        moved = (wanted != self.unit_home) & ~self.pinned
+        self._move(plan, np.where(self.pinned, self.unit_home, wanted)[self.unit_of])
+        return plan
+
+    def _move(self, plan: "Plan", device: _Ints) -> None:
+        """device: [num_ops]."""
+        moved = (device != self.stands) & ~self.pinned[self.unit_of]
         if moved.any():
             plan.devices = [device["name"] for device in self.machine.devices]
-            plan.device = np.where(moved, wanted, -1)[self.unit_of].astype(np.int32)
-        return plan
+            plan.device = np.where(moved, device, -1).astype(np.int32)
+        else:
+            plan.device = None

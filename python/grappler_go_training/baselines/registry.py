@@ -10,6 +10,7 @@ from grappler_go_training.baselines import (
     expert,
     fusion,
     genetic,
+    hdp,
     heft,
     order,
     partition,
@@ -43,6 +44,11 @@ class Baseline:
     description: str
 
 
+def _hdp(problem: Problem, budget: Budget, seed: int) -> "Plan":
+    """hdp.hdp with the paper's settings."""
+    return hdp.hdp(problem, budget, seed)
+
+
 def _table() -> dict[str, Baseline]:
     rows = [
         ("tensorflow_default", "device", simple.tensorflow_default, "the graph as it stands"),
@@ -62,6 +68,7 @@ def _table() -> dict[str, Baseline]:
             "simulated annealing, judged by the simulator",
         ),
         ("genetic", "device", genetic.genetic, "genetic search, judged by the simulator"),
+        ("hdp", "device", _hdp, "HDP: learned groups and places (Mirhoseini et al. 2018)"),
         ("no_fusion", "fusion", fusion.no_fusion, "every op by itself"),
         (
             "topological_fusion",
@@ -104,6 +111,7 @@ def make_plan(
     machine: "Machine",
     budget: Budget | None = None,
     seed: int = 0,
+    free_state: bool = False,
 ) -> "Plan":
     """The plan of one baseline, valid for the graph.
 
@@ -115,10 +123,12 @@ def make_plan(
         says out of memory.
       budget: for searches; None: Budget().
       seed: the same seed, the same plan, unless the budget is in seconds.
+      free_state: as Problem: the program is yet to be placed on the machine. The plan is
+        for simulations.
 
     Raises:
       ValueError: no such baseline.
       MissingPackage: it needs an optional package.
     """
     check_names([name])
-    return BASELINES[name].make(Problem(graph, machine), budget or Budget(), seed)
+    return BASELINES[name].make(Problem(graph, machine, free_state), budget or Budget(), seed)

@@ -52,12 +52,13 @@ def run_baselines(
     budget: Budget | None = None,
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
+    free_state: bool = False,
 ) -> list[Row]:
     """Each baseline's plan, simulated. One that fails has a row that says why, and the
     others go on.
 
     Args:
-      graph, machine, seed: as make_plan().
+      graph, machine, seed, free_state: as make_plan().
       names: keys of BASELINES; None: all.
       budget: of each; None: Budget().
       progress: called as progress(name, done, total) before each baseline and, with an
@@ -69,19 +70,20 @@ def run_baselines(
     chosen = list(BASELINES) if names is None else list(names)
     check_names(chosen)
     # What all of them need is worked out before the first one's clock starts.
-    problem = Problem(graph, machine)
+    problem = Problem(graph, machine, free_state)
     _ = problem.micros, problem.tensors, problem.unit_edges, problem.unit_bytes
     rows = []
     for done, name in enumerate(chosen):
         if progress is not None:
             progress(name, done, len(chosen))
-        rows.append(_row(problem, name, budget or Budget(), seed))
+        rows.append(row_of(problem, name, budget or Budget(), seed))
     if progress is not None:
         progress("", len(chosen), len(chosen))
     return rows
 
 
-def _row(problem: Problem, name: str, budget: Budget, seed: int) -> Row:
+def row_of(problem: Problem, name: str, budget: Budget, seed: int) -> Row:
+    """One baseline's plan for a problem, simulated; or the reason why there is none."""
     baseline = BASELINES[name]
     started = time.monotonic()
     try:

@@ -62,9 +62,9 @@ def _solve(problem: "Problem", cluster: _Ints) -> _Ints:
     src, dst, transfer = _cluster_edges(problem, cluster, nodes)
     edges = len(src)
     none = np.full(nodes, -1, np.int64)
-    if edges == 0 or problem.num_devices == 1:
+    if edges == 0 or len(problem.targets) == 1:
         return none
-    micros = np.bincount(cluster, weights=problem.micros.mean(1), minlength=nodes)
+    micros = np.bincount(cluster, weights=problem.mean_micros, minlength=nodes)
     # In units of the longest, so that HiGHS's tolerances mean something.
     scale = max(float(micros.max(initial=0.0)), float(transfer.max(initial=0.0)), 1e-9)
     p, c = micros / scale, transfer / scale
