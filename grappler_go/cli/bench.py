@@ -20,6 +20,12 @@ off, under a policy that wants every op compiled:
 PROGRAM..., or without any all built-in ones and all of keras.applications. With
 --out, a sweep that was stopped goes on where it was.
 
+`bench fidelity` runs plans of each PROGRAM (random and greedy fusions, recomputations,
+and placements on two single-core workers) and simulates them: rank correlation over
+plans that differ by more than 5 %, share of pairs in the right order, median errors of
+time, of its ratio to the step without a plan, and of peak memory; beside it TensorFlow's
+own cost model on the same placements. Needs the training package; --out as above.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
@@ -27,6 +33,7 @@ Examples:
   grappler-go bench lstm-train mlp-train --save=results.json --chart=results.png
   grappler-go bench overhead --json
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
+  grappler-go bench fidelity mlp-train dlrm-train --plans=10 --out=fidelity.jsonl --chart=f.png
 """
 
 from typing import Any
@@ -34,13 +41,14 @@ from typing import Any
 from absl import flags
 
 from grappler_go.bench import harness, models, outputs
-from grappler_go.cli import bench_outputs, bench_overhead, bench_table, common
+from grappler_go.cli import bench_fidelity, bench_outputs, bench_overhead, bench_table, common
 
-USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...]"
+USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...] | fidelity [PROGRAM...]"
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
+bench_fidelity.define_flags(FLAGS)
 flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
@@ -61,7 +69,10 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
-    "out", None, "outputs: a file that gets a JSON line a program.", flag_values=FLAGS
+    "out",
+    None,
+    "outputs, fidelity: a file that gets a JSON line a program, or a plan.",
+    flag_values=FLAGS,
 )
 flags.DEFINE_list(
     "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
@@ -77,6 +88,8 @@ def run(args: list[str]) -> int:
         return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS)
     if args[:1] == ["outputs"]:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
+    if args[:1] == ["fidelity"]:
+        return bench_fidelity.run(args[1:], FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:

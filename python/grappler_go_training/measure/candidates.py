@@ -128,7 +128,7 @@ def fused(problem: baselines.Problem, wanted: npt.NDArray[np.bool_], min_ops: in
     }
     made, _ = native.core().build_plan(problem.graph, problem.machine, scores, options)
     plan = problem.plan("random_fusion")
-    if made.fusion_group is not None:
+    if made.num_groups:
         plan.fusion_group = made.fusion_group
     return plan
 

@@ -33,7 +33,11 @@ def main(task: int, addresses: list[str], memory_limit: int, fds: list[str]) -> 
         )
         return {}
 
-    handlers = {"ready": ready, "reset_peak": memory.reset_peak, "memory": memory.read}
+    handlers: dict[str, process.Handler] = {
+        "ready": ready,
+        "reset_peak": memory.reset_peak,
+        "memory": memory.read,
+    }
     process.serve(handlers, int(fds[0]), int(fds[1]))
 
 

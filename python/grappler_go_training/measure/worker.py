@@ -12,6 +12,7 @@ Requests (see grappler_go.bench.process):
   {"do": "step", "plan": path}    one step under the plan -> memory
 """
 
+import importlib
 import math
 import statistics
 import sys
@@ -127,6 +128,7 @@ class Program:
 
             def decide(graph: Any) -> Any:
                 return loaded if graph.graph.fingerprint == loaded.fingerprint else None
+
             self._policies = {plan: decide}
             grappler_go.clear_reports()
         grappler_go.enable(self._policies[plan], devices=self._devices, **_SETTINGS)
@@ -153,13 +155,12 @@ def make(name: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     from grappler_go.bench import models
 
     try:
-        from grappler_go_training import workloads
-    except ImportError:
-        pass  # an installation without them has the programs of bench
-    else:
-        if ":" not in name and name in workloads.names():
-            step, args = workloads.get(name).make()
-            return step, tuple(args)
+        workloads: Any = importlib.import_module("grappler_go_training.workloads")
+    except ModuleNotFoundError:
+        workloads = None  # an installation without them has the programs of bench
+    if workloads is not None and ":" not in name and name in workloads.names():
+        step, args = workloads.get(name).make()
+        return step, tuple(args)
     program = models.build(name)
     return program.step, program.args
 
