@@ -170,7 +170,18 @@ def serve(handlers: Mapping[str, Handler], fd_in: int, fd_out: int) -> None:
                 answer = handlers[request["do"]](request)
             # Whatever the user's program raises is a result, not our crash.
             except Exception as error:
-                text = str(error).strip().splitlines()
-                answer = {"error": f"{type(error).__name__}: {text[0] if text else ''}"}
+                answer = {"error": f"{type(error).__name__}: {_summary(error)}"}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
+
+
+# How lines begin in which TensorFlow says where something happened, not what.
+_WHERE = ("Graph execution error", "Detected at node", "Traceback", "File ", "[[", "<stack")
+
+
+def _summary(error: Exception) -> str:
+    """The line of an exception that says what went wrong: the first but for what
+    TensorFlow puts before it (the nodes, and the stack that made them)."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    what = [line for line in lines if not line.startswith((" ", "\t", *_WHERE))]
+    return next(iter(what or lines), "").strip()

@@ -107,7 +107,7 @@ class Fidelity:
         told: Callable[[str, int], None],
     ) -> list[Row]:
         try:
-            graph = capture_graph(program, kind, timeout_s=self.timeout_s)
+            graph = capture_graph(program, kind, start_timeout_s=self.timeout_s)
         except (WorkerError, ValueError) as error:
             return [Row(program, kind, "none", "nothing", key="", error=str(error))]
         machine = machine_of_kind(kind, self.machine)
@@ -142,6 +142,7 @@ class Fidelity:
             [candidates[number].plan for number in left],
             kind=kind,
             timeout_s=self.timeout_s,
+            start_timeout_s=self.timeout_s,
             memory_limit=self.memory_limit,
             on_measured=keep,
         )

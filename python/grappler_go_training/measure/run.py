@@ -1,5 +1,6 @@
 """Many plans of one program, measured one after the other."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -17,15 +18,15 @@ _MOST_FAILED_STARTS = 2
 
 
 def capture_graph(
-    program: str, kind: str = "one_process", *, timeout_s: float = 300.0
+    program: str, kind: str = "one_process", *, start_timeout_s: float = 300.0
 ) -> CapturedGraph:
-    """The graph that plans for measure_plans() are made for.
+    """The graph that plans for measure_plans() are made for. Arguments as there.
 
     Raises:
       ValueError: as Session.
       WorkerError: the program did not run.
     """
-    with Session(program, kind, timeout_s=timeout_s) as session:
+    with Session(program, kind, start_timeout_s=start_timeout_s) as session:
         return session.graph
 
 
@@ -35,6 +36,7 @@ def measure_plans(
     *,
     kind: str = "one_process",
     timeout_s: float = 300.0,
+    start_timeout_s: float = 300.0,
     cache: str | os.PathLike[str] | None = None,
     memory_limit: int = 0,
     on_measured: Callable[[int, Measurement], None] = lambda *_: None,
@@ -52,7 +54,8 @@ def measure_plans(
       kind: "one_process" with all of this process's cores, for fusion and memory; or
         "cluster", two single-core workers on loopback, for placements. Their devices
         are session.DEVICES[kind].
-      timeout_s: how long starting, or one plan, may take.
+      timeout_s: how long one plan may take.
+      start_timeout_s: how long TensorFlow, the program and its first step may take.
       cache: a folder that keeps what was measured, so that the same plan of the same
         program is not run again on this machine. Failures are tried again.
       memory_limit: bytes of address space that a process may take above what TensorFlow
@@ -69,7 +72,16 @@ def measure_plans(
     """
     check_kind(kind)
     kept = Cache(cache)
-    found = _Plans(program, kind, timeout_s, memory_limit)
+    found = _Plans(
+        functools.partial(
+            Session,
+            program,
+            kind,
+            timeout_s=timeout_s,
+            start_timeout_s=start_timeout_s,
+            memory_limit=memory_limit,
+        )
+    )
     measured = []
     try:
         for number, plan in enumerate(plans):
@@ -88,8 +100,8 @@ def measure_plans(
 class _Plans:
     """A session that is started when it is needed, and anew after a failure."""
 
-    def __init__(self, program: str, kind: str, timeout_s: float, memory_limit: int) -> None:
-        self._start = lambda: Session(program, kind, timeout_s=timeout_s, memory_limit=memory_limit)
+    def __init__(self, start: Callable[[], Session]) -> None:
+        self._start = start
         self._session: Session | None = None
         self._failed_starts = 0
         self._start_error = ""

@@ -87,7 +87,8 @@ class Session:
       program: see worker.make().
       kind: "one_process", or "cluster": of WORKERS single-core workers on loopback, the
         program on the first as far as a plan says nothing else.
-      timeout_s: how long starting, or measuring one plan, may take.
+      timeout_s: how long measuring one plan may take.
+      start_timeout_s: how long TensorFlow, the program and its first step may take.
       memory_limit: bytes of address space that each process may take above what
         TensorFlow takes itself; 0: no limit.
 
@@ -110,11 +111,12 @@ class Session:
         kind: str = "one_process",
         *,
         timeout_s: float = 300.0,
+        start_timeout_s: float = 300.0,
         memory_limit: int = 0,
     ) -> None:
         check_kind(kind)
         self._kind = kind
-        self._timeout_s = timeout_s
+        self._timeout_s = start_timeout_s
         with contextlib.ExitStack() as undo:
             folder = tempfile.TemporaryDirectory(prefix="grappler-go-measure-")
             self._folder = undo.enter_context(folder)
@@ -135,6 +137,7 @@ class Session:
             }
             self._base = self._memory_of(request)["resident_bytes"]
             self.graph = CapturedGraph.load(graph_path)
+            self._timeout_s = timeout_s
             # From here on, close() does it.
             self._undo = undo.pop_all()
 
