@@ -20,6 +20,9 @@ off, under a policy that wants every op compiled:
 PROGRAM..., or without any all built-in ones and all of keras.applications. With
 --out, a sweep that was stopped goes on where it was.
 
+`bench simulator` times the simulator on graphs of those sizes: plans a second on one core
+and on all.
+
 `bench fidelity` runs plans of each PROGRAM (random and greedy fusions, recomputations,
 and placements on two single-core workers) and simulates them: rank correlation over
 plans that differ by more than 5 %, share of pairs in the right order, median errors of
@@ -41,9 +44,16 @@ from typing import Any
 from absl import flags
 
 from grappler_go.bench import harness, models, outputs
-from grappler_go.cli import bench_fidelity, bench_outputs, bench_overhead, bench_table, common
+from grappler_go.cli import (
+    bench_fidelity,
+    bench_outputs,
+    bench_overhead,
+    bench_simulator,
+    bench_table,
+    common,
+)
 
-USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...] | fidelity [PROGRAM...]"
+USAGE = "[flags] PROGRAM... | overhead | simulator | outputs [PROGRAM...] | fidelity [PROGRAM...]"
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
@@ -75,7 +85,10 @@ flags.DEFINE_string(
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
+    "nodes",
+    ["1000", "10000", "80000"],
+    "overhead, simulator: sizes of graph, in nodes.",
+    flag_values=FLAGS,
 )
 
 
@@ -86,6 +99,8 @@ def run(args: list[str]) -> int:
     if args == ["overhead"]:
         sizes = [int(size) for size in FLAGS.nodes]
         return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS)
+    if args == ["simulator"]:
+        return bench_simulator.run([int(size) for size in FLAGS.nodes], FLAGS)
     if args[:1] == ["outputs"]:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if args[:1] == ["fidelity"]:
