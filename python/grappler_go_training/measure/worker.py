@@ -187,14 +187,15 @@ def _on_cluster(step: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[],
 
     @tf.function
     def whole_step() -> Any:
-        outputs = [t for t in tf.nest.flatten(step(*args)) if isinstance(t, tf.Tensor)]
-        with tf.control_dependencies(outputs):
-            return tf.constant(1.0, name="done")
+        # Tracing leaves the devices of outer scopes out, unless they are functions.
+        with tf.compat.v1.device(lambda _: FIRST_WORKER):
+            outputs = [t for t in tf.nest.flatten(step(*args)) if isinstance(t, tf.Tensor)]
+            with tf.control_dependencies(outputs):
+                return tf.constant(1.0, name="done")
 
     # Called within tf.device(), the function would be optimised by the worker, which has
     # no pass; called outside, it is optimised here and sent in parts.
-    with tf.device(FIRST_WORKER):
-        traced = whole_step.get_concrete_function()
+    traced = whole_step.get_concrete_function()
     return lambda: traced().numpy()
 
 
