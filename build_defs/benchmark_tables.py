@@ -57,14 +57,14 @@ def _rows(head: list[str], rows: list[list[str]]) -> str:
 
 def _simulator(stored: dict[str, Any]) -> str:
     head = [
-        *("machine", "ops", "once for graph and machine, ms", "a plan, ms"),
+        *("machine", "ops", "a plan, ms"),
         *("plans/s on one core", "plans/s on all"),
     ]
     rows = [
         [
             f"{one['machine']} ({_count(one['devices'], 'device')})",
             f"{one['ops']:,}",
-            *(_figure(one[key]) for key in ("create_ms", "one_ms", "plans_per_s")),
+            *(_figure(one[key]) for key in ("one_ms", "plans_per_s")),
             f"{_figure(one['batch_per_s'])} on {_count(one['cores'], 'core')}",
         ]
         for one in stored["simulator"]

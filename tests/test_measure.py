@@ -177,20 +177,31 @@ def test_a_plan_for_another_graph_is_refused_and_the_session_goes_on(programs):
 
 
 _KILLED_PARENT = """
-import os, signal
+import os, pathlib, signal, time
 from grappler_go_training import measure
-running = measure.Session("measured_programs:tiny")
+now = pathlib.Path("now")
+now.write_text("go on")
+running = measure.Session("measured_programs:unruly")
 print(*running.pids, flush=True)
+# In the middle of a step, where nobody looks whether the pipe is closed.
+now.write_text("hang")
+running._worker.send({"do": "step", "plan": ""})
+time.sleep(1)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_workers_do_not_outlive_a_parent_that_was_killed(programs):
+def test_a_busy_worker_does_not_outlive_a_parent_that_was_killed(programs):
     done = helpers.run_python(_KILLED_PARENT, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     pids = [int(pid) for pid in done.stdout.split()]
     assert pids
-    assert _await_gone(pids)
+    try:
+        assert _await_gone(pids)
+    finally:
+        for pid in pids:
+            if not _gone(pid):
+                os.kill(pid, signal.SIGKILL)
 
 
 # ---- the cluster

@@ -2,7 +2,8 @@
 
 The parent holds a Process; the child runs a module whose main calls serve(). A request
 and its answer are a JSON line each, over pipes of their own, so that standard output and
-error stay the program's. A worker ends when its parent does, however that ended.
+error stay the program's. A worker ends when its parent does, however that ended: strictly,
+when the thread that started it does (PR_SET_PDEATHSIG in prctl(2)).
 """
 
 import contextlib

@@ -9,7 +9,7 @@ from grappler_go.cli import bench_table, common
 
 # One CPU of many cores, and devices with links between them.
 MACHINES = ["cpu-server", "p100x8"]
-_NUMBERS = ("ops", "devices", "once, ms", "a plan, ms", "plans/s, 1 core", "plans/s, all")
+_NUMBERS = ("ops", "devices", "a plan, ms", "plans/s, 1 core", "plans/s, all")
 
 
 def run(sizes: Sequence[int], values: flags.FlagValues) -> int:
@@ -34,7 +34,6 @@ def _show(found: Sequence[simulator_speed.Speed]) -> None:
             one.machine,
             f"{one.ops:,}",
             str(one.devices),
-            f"{one.create_ms:.3g}",
             f"{one.one_ms:.3g}",
             f"{one.plans_per_s:,.0f}",
             f"{one.batch_per_s:,.0f}",
