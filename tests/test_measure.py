@@ -21,6 +21,7 @@ from grappler_go_training.measure import (
     measurement,
     run,
     session,
+    worker,
 )
 from grappler_go_training.measure.measurement import Cache
 
@@ -233,6 +234,16 @@ def test_a_placement_runs_on_two_workers_which_end_with_the_session(programs):
     assert there.peak_bytes[second] > 0
     assert there.peak_bytes[first] > 0
     assert min(here.median_ms, there.median_ms) > 0
+
+
+def test_an_inference_on_the_cluster_is_not_optimised_away(monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(worker, "FIRST_WORKER", "/device:CPU:0")
+    x = tf.ones((4, 4))
+    step = worker._on_cluster(lambda x: tf.tanh(tf.matmul(x, x)), (x + 1.0,))
+    graph = grappler_go.capture(step, trace=False)[0].op_graph()
+    assert {"MatMul", "Tanh"} <= set(graph.ops)
 
 
 def test_a_cluster_needs_a_core_for_each_worker(monkeypatch):
