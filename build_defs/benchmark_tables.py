@@ -4,7 +4,8 @@
     python build_defs/benchmark_tables.py --check  # fails if they are not up to date
 
 A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
-`grappler-go bench --save`, `bench overhead --save` or `bench outputs --out` wrote.
+`grappler-go bench --save` wrote, `bench overhead`, `bench simulator` and `bench fidelity`
+among them, or `bench outputs --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote; nothing as long as there is no such file.
 """
@@ -80,8 +81,15 @@ def _table(name: str) -> str:
         lines = path.read_text(encoding="utf-8").splitlines()
         return _outputs([json.loads(line) for line in lines])
     stored = json.loads(path.read_text(encoding="utf-8"))
-    body = _overhead(stored) if "graphs" in stored else _programs(stored["programs"])
-    return _origin(stored["environment"]) + body
+    for key, table in (
+        ("graphs", _overhead),
+        ("simulator", _simulator),
+        ("fidelity", _fidelity),
+        ("programs", _programs_of),
+    ):
+        if key in stored:
+            return _origin(stored["environment"]) + table(stored)
+    raise ValueError(f"{path}: no known result")
 
 
 def _origin(where: dict[str, Any]) -> str:
@@ -94,6 +102,52 @@ def _origin(where: dict[str, Any]) -> str:
 def _rows(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _simulator(stored: dict[str, Any]) -> str:
+    head = [
+        *("machine", "ops", "a plan, ms"),
+        *("plans/s on one core", "plans/s on all"),
+    ]
+    rows = [
+        [
+            f"{one['machine']} ({_count(one['devices'], 'device')})",
+            f"{one['ops']:,}",
+            *(_figure(one[key]) for key in ("one_ms", "plans_per_s")),
+            f"{_figure(one['batch_per_s'])} on {_count(one['cores'], 'core')}",
+        ]
+        for one in stored["simulator"]
+    ]
+    return _rows(head, rows)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def _fidelity(stored: dict[str, Any]) -> str:
+    head = [
+        *("program", "plans", "Spearman", "pairs in order", "time", "ratio", "peak"),
+        *("above variables", "Grappler's pairs", "same as ours", "noise"),
+    ]
+    keys = (
+        *("pairs_right", "time_error", "ratio_error", "memory_error", "above_resident_error"),
+        *("judge_right", "judge_agrees", "spread"),
+    )
+    rows = [
+        [
+            one["program"] + ("" if one["kind"] == "one_process" else ", two workers"),
+            f"{one['plans']} of {one['plans'] + one['failed']}",
+            "" if one["spearman"] is None else f"{one['spearman']:.2f}",
+            *("" if one[key] is None else f"{one[key]:.0%}" for key in keys),
+        ]
+        for one in stored["fidelity"]
+    ]
+    return f"Costs: {stored['machine']}.\n\n" + _rows(head, rows)
+
+
+def _programs_of(stored: dict[str, Any]) -> str:
+    return _programs(stored["programs"])
 
 
 def _programs(programs: dict[str, dict[str, dict[str, Any]]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from grappler_go.bench import harness, models, overhead, worker
+from grappler_go.bench import harness, models, overhead, process, simulator_speed, worker
 
 
 def _save(path, **arrays):
@@ -232,3 +232,36 @@ def test_overhead_is_measured_phase_by_phase_beside_tensorflows_own():
     assert measured.core_ms == pytest.approx(
         sum(ms for phase, ms in measured.phases_ms.items() if phase != "policy")
     )
+
+
+def test_the_simulator_is_timed_on_graphs_of_about_the_size_asked_for():
+    found = simulator_speed.measure(600, ["cpu-laptop", "p100x2"], plans=3, repeats=1)
+    assert [one.machine for one in found] == ["cpu-laptop", "p100x2"]
+    for one in found:
+        assert 400 < one.ops < 900
+        assert one.step_ms > 0
+        assert one.batch_per_s > 0
+        assert one.plans_per_s > 0
+
+
+_RESOURCES = """Graph execution error:
+
+Detected at node Fill defined at (most recent call last):
+  File "<frozen runpy>", line 196, in _run_module_as_main
+<stack traces unavailable>
+OOM when allocating tensor with shape[4294967296] and type float on CPU:0
+\t [[{{node Fill}}]]
+Hint: If you want to see a list of allocated tensors when OOM happens ..."""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_RESOURCES, "OOM when allocating tensor with shape[4294967296] and type float on CPU:0"),
+        ("no such batch\nsecond line", "no such batch"),
+        ("Graph execution error:", "Graph execution error:"),
+        ("", ""),
+    ],
+)
+def test_an_error_is_told_by_the_line_that_says_what_went_wrong(text, told):
+    assert process._summary(RuntimeError(text)) == told

@@ -51,7 +51,10 @@ bool HasKernel(std::string_view op_type, std::string_view device_type) {
     const std::string op(op_type);
     found = registry->by_op.emplace(op, DeviceTypesOf(op)).first;
   }
-  return found->second.count(std::string(device_type)) > 0;
+  // NoOp and ControlTrigger have no other: TensorFlow falls back to a kernel
+  // for any device (FindKernelRegistration in core/framework/op_kernel.cc).
+  return found->second.count(std::string(device_type)) > 0 ||
+         found->second.count("DEFAULT") > 0;
 }
 
 }  // namespace grappler_go

@@ -9,23 +9,19 @@ all modes alike, and the ratio of two modes is taken within each round.
     results["ours"].speedup, results["ours"].difference
 """
 
-import contextlib
 import dataclasses
 import functools
-import json
 import os
-import select
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from grappler_go.bench import process
 from grappler_go.bench import worker as worker_lib
+from grappler_go.bench.process import WorkerError
 from grappler_go.bench.worker import MODES
 
 
@@ -71,89 +67,12 @@ class Result:
         return dataclasses.asdict(self)
 
 
-class WorkerError(RuntimeError):
-    """A worker died, hung, or its program raised; the message says which."""
-
-
-class WorkerProcess:
-    """The parent's end of one worker."""
+class WorkerProcess(process.Process):
+    """The parent's end of the worker of one mode."""
 
     def __init__(self, mode: str, log_path: str) -> None:
-        self.mode = mode
-        self._log_path = log_path
-        request_in, self._request_out = os.pipe()
-        self._answer_in, answer_out = os.pipe()
-        with open(log_path, "wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "grappler_go.bench.worker"),
-                    *(str(request_in), str(answer_out)),
-                ],
-                pass_fds=(request_in, answer_out),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=_with_package_path(worker_lib.environment(mode)),
-            )
-        os.close(request_in)
-        os.close(answer_out)
-        self._buffer = b""
-
-    def ask(self, request: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """Sends a request and waits for the answer.
-
-        Raises:
-          WorkerError: no answer within timeout_s, the process ended, or its
-            program raised.
-        """
-        try:
-            os.write(self._request_out, (json.dumps(request) + "\n").encode())
-        except BrokenPipeError:
-            raise WorkerError(self._death()) from None
-        deadline = time.monotonic() + timeout_s
-        while b"\n" not in self._buffer:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([self._answer_in], [], [], left)[0]:
-                raise WorkerError(f"no answer within {timeout_s:.0f} s")
-            chunk = os.read(self._answer_in, 1 << 16)
-            if not chunk:
-                raise WorkerError(self._death())
-            self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise WorkerError(answer["error"])
-        return answer
-
-    def _death(self) -> str:
-        try:
-            code = self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            return "the process closed its pipe and did not end"
-        with open(self._log_path, encoding="utf-8", errors="replace") as log:
-            lines = [line.strip() for line in log if line.strip()]
-        how = f"signal {-code}" if code < 0 else f"exit {code}"
-        return f"the process died ({how})" + (f": {lines[-1][:200]}" if lines else "")
-
-    def close(self) -> None:
-        """Ends the process; kills it if it does not end by itself."""
-        for fd in (self._request_out, self._answer_in):
-            with contextlib.suppress(OSError):
-                os.close(fd)
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def _with_package_path(environment: dict[str, str]) -> dict[str, str]:
-    """The worker imports this very package, wherever the parent found it."""
-    import grappler_go
-
-    root = os.path.dirname(os.path.dirname(os.path.abspath(grappler_go.__file__)))
-    paths = [root, *environment.get("PYTHONPATH", "").split(os.pathsep)]
-    return {**environment, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+        command = ("-m", "grappler_go.bench.worker")
+        super().__init__(command, log_path, worker_lib.environment(mode))
 
 
 def compare(
@@ -218,15 +137,15 @@ def compare(
                         os.path.join(folder, "default.npz"), os.path.join(folder, f"{mode}.npz")
                     )
         finally:
-            for process in workers.values():
-                process.close()
+            for running in workers.values():
+                running.close()
     return results
 
 
-def _started(process: WorkerProcess, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-    answer = process.ask(request, timeout_s)
+def _started(running: WorkerProcess, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    answer = running.ask(request, timeout_s)
     # Warm: threads, allocator and clock frequency, not only the graph.
-    process.ask({"do": "time", "steps": 3}, timeout_s)
+    running.ask({"do": "time", "steps": 3}, timeout_s)
     return answer
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from grappler_go.bench.harness import WorkerError, WorkerProcess, largest_difference
+from grappler_go.bench.harness import WorkerProcess, largest_difference
+from grappler_go.bench.process import WorkerError
 
 EVERYTHING = "grappler_go.bench.everything:decide"
 # A difference up to this is one of the order of summation, whatever the program;

@@ -91,6 +91,11 @@ def measure(nodes: int, settings: Mapping[str, Any], repeats: int = 5) -> Overhe
     )
 
 
+def graph_of_about(nodes: int) -> "CapturedGraph":
+    """The graph of measure(), as TensorFlow's own Grappler leaves it."""
+    return _optimized_by_tensorflow(_steps_for(nodes))[0]
+
+
 class _Runs:
     """Some runs of the pass over one graph under the same settings."""
 

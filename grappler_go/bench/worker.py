@@ -14,11 +14,12 @@ other; standard output and error stay the program's own. Requests:
 """
 
 import ctypes
-import json
 import os
 import sys
 import time
 from typing import Any
+
+from grappler_go.bench import process
 
 MODES = ("default", "jit", "auto", "ours")
 # What auto-clustering needs in the environment, before TensorFlow is imported.
@@ -142,22 +143,10 @@ def _numpy(value: Any) -> Any:
     return array if array.dtype.kind in "biufc" else array.astype(np.float32)  # bfloat16
 
 
-def serve(fd_in: int, fd_out: int) -> None:
-    """Answers requests until the pipe is closed."""
-    worker = Worker()
-    handlers = {"start": worker.start, "time": worker.time, "finish": worker.finish}
-    with os.fdopen(fd_in, encoding="utf-8") as requests, os.fdopen(fd_out, "w") as answers:
-        for line in requests:
-            request = json.loads(line)
-            try:
-                answer = handlers[request["do"]](request)
-            # Whatever the user's program raises is this mode's result, not our crash.
-            except Exception as error:
-                text = str(error).strip().splitlines()
-                answer = {"error": f"{type(error).__name__}: {text[0] if text else ''}"}
-            answers.write(json.dumps(answer) + "\n")
-            answers.flush()
-
-
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), int(sys.argv[2]))
+    worker = Worker()
+    process.serve(
+        {"start": worker.start, "time": worker.time, "finish": worker.finish},
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+    )

@@ -25,6 +25,15 @@ P100s with each baseline of --baselines, variables and all, and simulates a step
 table of step times and one of the seconds that planning took. OOM: some device's
 memory is too small. With --out, what is in the file already is not worked out again.
 
+`bench simulator` times the simulator on graphs of those sizes: plans a second on one core
+and on all.
+
+`bench fidelity` runs plans of each PROGRAM (random and greedy fusions, recomputations,
+and placements on two single-core workers) and simulates them: rank correlation over
+plans that differ by more than 5 %, share of pairs in the right order, median errors of
+time, of its ratio to the step without a plan, and of peak memory; beside it TensorFlow's
+own cost model on the same placements. Needs the training package; --out as above.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
@@ -34,6 +43,7 @@ Examples:
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
   grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
   grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
+  grappler-go bench fidelity mlp-train dlrm-train --plans=10 --out=fidelity.jsonl --chart=f.png
 """
 
 from typing import Any
@@ -41,13 +51,25 @@ from typing import Any
 from absl import flags
 
 from grappler_go.bench import harness, models, outputs
-from grappler_go.cli import bench_baselines, bench_outputs, bench_overhead, bench_table, common
+from grappler_go.cli import (
+    bench_baselines,
+    bench_fidelity,
+    bench_outputs,
+    bench_overhead,
+    bench_simulator,
+    bench_table,
+    common,
+)
 
-USAGE = "[flags] PROGRAM... | overhead | outputs [PROGRAM...] | baselines"
+USAGE = (
+    "[flags] PROGRAM... | overhead | simulator | outputs [PROGRAM...] | baselines"
+    " | fidelity [PROGRAM...]"
+)
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
+bench_fidelity.define_flags(FLAGS)
 flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
@@ -70,11 +92,14 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "out",
     None,
-    "outputs, baselines: a file that gets a JSON line a program or a plan.",
+    "outputs, baselines, fidelity: a file that gets a JSON line a program or a plan.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
-    "nodes", ["1000", "10000", "80000"], "overhead: sizes of graph, in nodes.", flag_values=FLAGS
+    "nodes",
+    ["1000", "10000", "80000"],
+    "overhead, simulator: sizes of graph, in nodes.",
+    flag_values=FLAGS,
 )
 bench_baselines.define_flags(FLAGS)
 
@@ -88,8 +113,12 @@ def run(args: list[str]) -> int:
         return bench_overhead.run(sizes, common.settings_from(FLAGS), FLAGS)
     if args == ["baselines"]:
         return bench_baselines.run(FLAGS)
+    if args == ["simulator"]:
+        return bench_simulator.run([int(size) for size in FLAGS.nodes], FLAGS)
     if args[:1] == ["outputs"]:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
+    if args[:1] == ["fidelity"]:
+        return bench_fidelity.run(args[1:], FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:

@@ -1,0 +1,68 @@
+"""A second judge of placements: the cost model of TensorFlow's own Grappler.
+
+It knows neither of our simulator nor of our costs: its virtual cluster schedules the
+graph on devices that need not exist (tensorflow/core/grappler/clusters/virtual_cluster.cc,
+virtual_scheduler.cc), with op_level_cost_estimator.cc for the ops. Placements only: it
+knows nothing of what XLA makes of a group.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from grappler_go import native
+
+if TYPE_CHECKING:
+    from grappler_go import Machine, Plan
+    from grappler_go.captured import CapturedGraph
+
+# What TensorFlow reports of a device; OpLevelCostEstimator multiplies them up.
+_FLOPS_PER_CYCLE = 2
+
+
+def grappler_ms(graph: "CapturedGraph", plan: "Plan | None", machine: "Machine") -> float:
+    """Milliseconds of a step by Grappler's cost model.
+
+    Args:
+      graph: as captured.
+      plan: a placement of it; None: the graph as it stands.
+      machine: CPUs.
+
+    Raises:
+      RuntimeError: Grappler does not take this graph; the message says why.
+    """
+    import tensorflow as tf
+    from tensorflow.core.protobuf import device_properties_pb2, meta_graph_pb2
+    from tensorflow.python.grappler import cluster as tf_cluster
+    from tensorflow.python.grappler import item as tf_item
+
+    op_graph = graph.op_graph()
+    graphdef = graph.graphdef
+    if plan is not None and not plan.empty:
+        graphdef = native.core().apply_plan(plan, op_graph)
+    devices = []
+    for device in machine.devices:
+        cores = max(1, device["cores"])
+        properties = device_properties_pb2.DeviceProperties(
+            type=device["type"],
+            # MHz, so that frequency x cores x flops a cycle is the device's rate.
+            frequency=max(1, round(device["gflops"] * 1e3 / cores / _FLOPS_PER_CYCLE)),
+            num_cores=cores,
+            bandwidth=round(device["gbytes_per_s"] * 1e6),  # KB/s
+            memory_size=device["memory_bytes"],
+        )
+        devices.append(
+            device_properties_pb2.NamedDevice(properties=properties, name=device["name"])
+        )
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.graph_def.ParseFromString(graphdef)
+    for node in meta_graph.graph_def.node:
+        if node.device not in {device["name"] for device in machine.devices}:
+            node.device = machine.devices[0]["name"]
+    fetches = meta_graph.collection_def["train_op"].node_list.value
+    fetches.extend(dict.fromkeys([*graph.fetches, *graph.preserve]))
+    try:
+        item = tf_item.Item(meta_graph, ignore_colocation=True, ignore_user_placement=False)
+        cluster: Any = tf_cluster.Cluster(devices=devices)
+        _, seconds, _ = cluster.MeasureCosts(item)
+    except (ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise RuntimeError(f"Grappler's cost model: {error}") from error
+    return seconds * 1e3
