@@ -69,8 +69,16 @@ def available_device_names() -> list[str]:
     ]
 
 
+def calibrated_machine_path() -> pathlib.Path | None:
+    """The file that `grappler-go calibrate` writes and the pass reads; None: switched
+    off by GRAPPLER_GO_MACHINE=0."""
+    path = native.core().local_machine_path()
+    return pathlib.Path(path) if path else None
+
+
 def machine_of(names: list[str]) -> "Machine":
-    """A machine of the named devices, with default rates and all links.
+    """A machine of the named devices, with all links. Rates are those that
+    `grappler-go calibrate` found for this process's CPUs, defaults elsewhere.
 
     Args:
       names: "CPU:1" or "/job:worker/replica:0/task:1/device:CPU:0".
@@ -106,15 +114,17 @@ def machine_of(names: list[str]) -> "Machine":
             if src != dst:
                 rate = _LINK_INSIDE if src_task == dst_task else _LINK_BETWEEN
                 links.append({"src": src, "dst": dst, **rate})
-    return native.core().Machine("this machine", devices=devices, links=links)
+    machine = native.core().Machine("this machine", devices=devices, links=links)
+    return native.core().with_local_rates(machine)
 
 
 def local_machine() -> "Machine":
     """Every device TensorFlow lists: of this process, or of the whole cluster
     once tf.config.experimental_connect_to_cluster() has been called.
 
-    Rates are defaults, not measurements; edit the JSON (`to_json()`) and give it
-    back through load_machine() where you know better. This starts TensorFlow's
+    Rates are those of `grappler-go calibrate` where it was run, defaults elsewhere;
+    edit the JSON (`to_json()`) and give it back through load_machine() where you know
+    better. This starts TensorFlow's
     runtime.
 
     Example:

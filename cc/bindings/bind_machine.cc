@@ -9,7 +9,10 @@
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/cost/calibration_json.h"
+#include "cc/cost/local_machine.h"
 #include "cc/cost/op_cost.h"
+#include "cc/plan/op_micros.h"
 
 namespace py = pybind11;
 
@@ -67,6 +70,20 @@ py::dict AchievedToDict(const AchievedByClass& achieved) {
   return values;
 }
 
+SharedCalibration CalibrationFromObject(const py::object& values) {
+  if (values.is_none()) return nullptr;
+  const auto text =
+      py::module_::import("json").attr("dumps")(values).cast<std::string>();
+  return std::make_shared<const Calibration>(ValueOrThrow(
+      CalibrationFromJson(Json::parse(text), "device field \"calibration\"")));
+}
+
+py::object CalibrationToObject(const SharedCalibration& calibration) {
+  if (calibration == nullptr) return py::none();
+  return py::module_::import("json").attr("loads")(
+      CalibrationToJson(*calibration).dump());
+}
+
 namespace {
 
 PyMachine MakeMachine(Machine machine) {
@@ -105,7 +122,7 @@ void BindMachine(py::module_& m) {
         py::arg("links") = std::vector<py::dict>(),
         py::arg("sources") = std::map<std::string, std::string>(),
         "Devices are dicts of name, type, gflops, gbytes_per_s, memory_bytes, "
-        "cores, dispatch_us, achieved; "
+        "cores, dispatch_us, achieved, calibration; "
         "links of src, dst (indices into devices), gbytes_per_s, latency_us; "
         "sources say where numbers come from. "
         "What is missing has a default; an unknown key is a TypeError.");
@@ -144,6 +161,35 @@ void BindMachine(py::module_& m) {
       },
       py::arg("graph"), py::arg("machine"),
       "What a policy is fed: a dict of read-only arrays.");
+  m.def(
+      "with_local_rates",
+      [](const PyMachine& machine) {
+        Machine result = *machine.machine;
+        ApplyLocalMachine(&result);
+        return MakeMachine(std::move(result));
+      },
+      py::arg("machine"),
+      "The machine with what `grappler-go calibrate` timed on this process's "
+      "CPUs.");
+  m.def("local_machine_path", &LocalMachinePath,
+        "Where calibrate keeps it; empty: switched off.");
+  m.def("local_machine_state", &LocalMachineState,
+        "Why it is not used; empty: it is.");
+  m.def("cpu_model", &CpuModel);
+  m.def(
+      "op_micros",
+      [](const PyOpGraph& graph, const PyMachine& machine) {
+        auto micros = WithoutGil([&] {
+          return EstimateOpMicros(*graph.graph, *machine.machine, Logits());
+        });
+        return py::make_tuple(
+            Owned(std::vector<float>(micros.alone.begin(), micros.alone.end())),
+            Owned(std::vector<float>(micros.compiled.begin(),
+                                     micros.compiled.end())));
+      },
+      py::arg("graph"), py::arg("machine"),
+      "Microseconds of each op on the machine's CPU, alone and as a part of a "
+      "compiled group: as timed there, or rooflines.");
   m.def(
       "roofline_micros",
       [](const PyOpGraph& graph, const PyMachine& machine, size_t device) {

@@ -14,6 +14,7 @@
 #include <pybind11/pybind11.h>
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -27,6 +28,12 @@ namespace grappler_go {
 // machine's file. Throws TypeError for another key or another type.
 AchievedByClass AchievedFromDict(const pybind11::dict& values);
 pybind11::dict AchievedToDict(const AchievedByClass& achieved);
+
+// A calibration as Python's json module reads it; None for null. Throws
+// ValueError, naming the field.
+using SharedCalibration = std::shared_ptr<const Calibration>;
+SharedCalibration CalibrationFromObject(const pybind11::object& values);
+pybind11::object CalibrationToObject(const SharedCalibration& calibration);
 
 class [[gnu::visibility("hidden")]] DictReader {
  public:
@@ -62,6 +69,10 @@ class [[gnu::visibility("hidden")]] DictReader {
       throw pybind11::type_error(Describe(key, value) + " is not a dict");
     }
     field = AchievedFromDict(value.cast<pybind11::dict>());
+  }
+
+  void operator()(const char* key, SharedCalibration& field) {
+    field = CalibrationFromObject(Take(key));
   }
 
   // A field that the caller reads himself.
@@ -108,6 +119,9 @@ class [[gnu::visibility("hidden")]] DictWriter {
   void operator()(const char* key, AchievedByClass& field) {
     values_[key] = AchievedToDict(field);
   }
+  void operator()(const char* key, SharedCalibration& field) {
+    values_[key] = CalibrationToObject(field);
+  }
   pybind11::dict& values() { return values_; }
 
  private:
@@ -130,6 +144,7 @@ void VisitFields(Visitor& visit, Device& device) {
   visit("cores", device.cores);
   visit("dispatch_us", device.dispatch_us);
   visit("achieved", device.achieved);
+  visit("calibration", device.calibration);
 }
 
 template <typename Visitor>

@@ -169,6 +169,10 @@ Status Machine::Validate() const {
                              " must be zero or a positive number.");
     }
     GO_RETURN_IF_ERROR(CheckAchieved(i, device.achieved));
+    if (device.calibration != nullptr) {
+      GO_RETURN_IF_ERROR(
+          device.calibration->Validate(DeviceField(i, "calibration")));
+    }
     if (device.cores < 1) {
       return InvalidArgument(DeviceField(i, "cores") + " must be at least 1.");
     }

@@ -1,8 +1,8 @@
 // The devices a plan may use and the links between them.
 //
-// As a file (machine_json.cc) a machine is JSON of format version 1.1:
+// As a file (machine_json.cc) a machine is JSON of format version 1.2:
 //
-//   {"format": "grappler-go-machine", "version": "1.1", "name": "two GPUs",
+//   {"format": "grappler-go-machine", "version": "1.2", "name": "two GPUs",
 //    "devices": [{"name": "/job:localhost/replica:0/task:0/device:GPU:0",
 //                 "type": "GPU", "gflops": 9300, "gbytes_per_s": 732,
 //                 "memory_bytes": 17179869184, "cores": 1, "dispatch_us": 5,
@@ -14,7 +14,8 @@
 //    "links": [{"src": 0, "dst": 1, "gbytes_per_s": 25, "latency_us": 2}],
 //    "sources": {"devices.gflops": "where the number comes from"}}
 //
-// memory_bytes, cores, dispatch_us, achieved and sources may be missing, and so
+// memory_bytes, cores, dispatch_us, achieved, calibration (calibration.h) and
+// sources may be missing, and so
 // may either default_link or links as long as every pair of devices has a link.
 #ifndef GRAPPLER_GO_COST_MACHINE_H_
 #define GRAPPLER_GO_COST_MACHINE_H_
@@ -22,11 +23,13 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cc/base/status.h"
+#include "cc/cost/calibration.h"
 #include "cc/graph/op_def.h"
 
 namespace grappler_go {
@@ -56,6 +59,8 @@ struct Device {
   // CPU, the launch of a kernel on a GPU. Microseconds.
   double dispatch_us = kDispatchMicros;
   AchievedByClass achieved = {};  // by OpClass
+  // Null: nobody has timed ops there, and rooflines say what they take.
+  std::shared_ptr<const Calibration> calibration;
 };
 
 struct Link {

@@ -98,9 +98,10 @@ double RequiredGain(const PlanOptions& options, double groups) {
 }  // namespace
 
 void DecideFusion(const OpGraph& graph, const Machine& machine,
-                  const Logits& logits, const PlanOptions& options, Plan* plan,
+                  const Logits& logits, const PlanOptions& given, Plan* plan,
                   PlanExplanation* why) {
   if (logits.fusion.empty()) return;
+  const PlanOptions options = WithTimedGroups(given, machine);
   const OpMicros micros = EstimateOpMicros(graph, machine, logits);
   const int32_t cores = machine.devices.empty() ? 1 : machine.devices[0].cores;
   FusionCandidates candidates =

@@ -7,16 +7,15 @@
 namespace grappler_go {
 namespace {
 
-// Policies time element-wise ops in a row that stays in the cache, where each
-// writes over its input. What memory costs beyond that, microseconds per byte
-// of which so much is in play (python -m grappler_go_training.scorer memory
-// measures these): a tensor written to memory of its own, and one read that
-// has left the cache.
-constexpr double kNewMicrosPerByte = 33e-6;
-constexpr double kColdReadMicrosPerByte = 18e-6;
-// About the last-level cache that a step can count on. Of an op that moves
-// more, the timings contain the rest of these costs.
-constexpr double kCacheBytes = 8e6;
+// Element-wise ops are timed in a row that stays in the cache, where each
+// writes over its input. What memory costs beyond that, microseconds per MB of
+// which so much is in play: a tensor written to memory of its own, and one read
+// that has left the cache. On the machine that most of the shipped policy's
+// timings are of (python -m grappler_go_training.scorer memory); a calibration
+// has its own.
+struct MemoryCosts {
+  double new_per_mb = 33, cold_read_per_mb = 18;
+};
 
 bool IsElementwise(const OpGraph& graph, int32_t op) {
   const OpClass op_class = graph.def(op).op_class;
@@ -123,25 +122,47 @@ ColdReads FindColdReads(const OpGraph& graph) {
   return cold;
 }
 
-// What memory costs an element-wise op beside what its policy says.
-void AddMemoryMicros(const OpGraph& graph, OpMicros* micros) {
-  const ColdReads cold = FindColdReads(graph);
-  for (int32_t i = 0; i < graph.num_ops(); ++i) {
-    if (!IsElementwise(graph, i)) continue;
-    const OpCost cost = CostOf(graph, i);
-    const double in_play = std::min(
-        1.0, kCacheBytes / std::max(cost.bytes_read + cost.bytes_written, 1.0));
-    micros->alone[i] +=
-        static_cast<float>(in_play * (NewBytes(graph, i) * kNewMicrosPerByte +
-                                      cold.alone[i] * kColdReadMicrosPerByte));
-    if (micros->compiled[i] >= micros->alone[i]) continue;
-    const double compiled =
-        micros->compiled[i] +
-        in_play * (StoredBytes(graph, i) * kNewMicrosPerByte +
-                   cold.compiled[i] * kColdReadMicrosPerByte);
-    micros->compiled[i] =
-        static_cast<float>(std::min<double>(micros->alone[i], compiled));
+// Adds what memory costs beside `alone` and `compiled`, the timings of an
+// element-wise op.
+void AddMemoryMicros(const OpGraph& graph, int32_t op, const MemoryCosts& costs,
+                     const ColdReads& cold, float* alone, float* compiled) {
+  const OpCost cost = CostOf(graph, op);
+  // Of an op that moves more than the cache holds, the timings contain the
+  // rest.
+  const double megabytes_in_play =
+      1e-6 *
+      std::min(1.0, kCacheBytes /
+                        std::max(cost.bytes_read + cost.bytes_written, 1.0));
+  *alone += static_cast<float>(megabytes_in_play *
+                               (NewBytes(graph, op) * costs.new_per_mb +
+                                cold.alone[op] * costs.cold_read_per_mb));
+  if (*compiled >= *alone) return;
+  const double with_memory =
+      *compiled +
+      megabytes_in_play * (StoredBytes(graph, op) * costs.new_per_mb +
+                           cold.compiled[op] * costs.cold_read_per_mb);
+  *compiled = static_cast<float>(std::min<double>(*alone, with_memory));
+}
+
+void SetRoofline(const OpCost& cost, OpClass op_class, const Device& device,
+                 float* alone, float* compiled) {
+  *alone = static_cast<float>(RooflineMicros(cost, op_class, device));
+  // Within a group nothing is dispatched, and what an op hands to the next
+  // does not go through memory.
+  OpCost compute = cost;
+  compute.bytes_read = compute.bytes_written = 0;
+  *compiled = std::min(
+      *alone, std::max(0.0f, static_cast<float>(
+                                 RooflineMicros(compute, op_class, device) -
+                                 device.dispatch_us)));
+}
+
+// The host's; on a machine without one, the first device's.
+Device FirstCpu(const Machine& machine) {
+  for (const Device& device : machine.devices) {
+    if (device.type == "CPU") return device;
   }
+  return machine.devices.empty() ? Device() : machine.devices[0];
 }
 
 }  // namespace
@@ -149,45 +170,65 @@ void AddMemoryMicros(const OpGraph& graph, OpMicros* micros) {
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
                           const Logits& logits,
                           const std::vector<int32_t>& device_of) {
+  const Device first_cpu = FirstCpu(machine);
+  const bool said = !logits.op_micros.empty();
   OpMicros micros;
-  if (!logits.op_micros.empty()) {
-    micros.alone.assign(logits.op_micros.begin(), logits.op_micros.end());
-    micros.compiled.assign(logits.fused_micros.begin(),
-                           logits.fused_micros.end());
-    AddMemoryMicros(graph, &micros);
-    return micros;
+  if (!said && first_cpu.calibration == nullptr) {
+    // Groups are mostly of element-wise ops, whose loops stream.
+    const Achieved& streaming =
+        first_cpu.achieved[static_cast<size_t>(OpClass::kElementwise)];
+    micros.per_boundary_byte =
+        1e-3 / std::max(first_cpu.gbytes_per_s * streaming.gbytes_per_s, 1e-3);
   }
-  // The host's; on a machine without one, the first device's.
-  Device first_cpu = machine.devices.empty() ? Device() : machine.devices[0];
-  for (const Device& d : machine.devices) {
-    if (d.type == "CPU") {
-      first_cpu = d;
-      break;
-    }
-  }
-  // Groups are mostly of element-wise ops, whose loops stream.
-  const Achieved& streaming =
-      first_cpu.achieved[static_cast<size_t>(OpClass::kElementwise)];
-  micros.per_boundary_byte =
-      1e-3 / std::max(first_cpu.gbytes_per_s * streaming.gbytes_per_s, 1e-3);
   micros.alone.resize(graph.num_ops());
   micros.compiled.resize(graph.num_ops());
+  const ColdReads cold = FindColdReads(graph);
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     const Device& device =
         device_of.empty() ? first_cpu : machine.devices[device_of[i]];
-    OpCost cost = CostOf(graph, i);
     const OpClass op_class = graph.def(i).op_class;
-    const double alone = RooflineMicros(cost, op_class, device);
-    // Within a group nothing is dispatched, and what an op hands to the next
-    // does not go through memory.
-    cost.bytes_read = cost.bytes_written = 0;
-    const double compute =
-        RooflineMicros(cost, op_class, device) - device.dispatch_us;
-    micros.alone[i] = static_cast<float>(alone);
-    micros.compiled[i] =
-        static_cast<float>(std::min(alone, std::max(0.0, compute)));
+    float* const alone = &micros.alone[i];
+    float* const compiled = &micros.compiled[i];
+    const Calibration* const timed = device.calibration.get();
+    const TimedCost* const cost =
+        timed == nullptr ? nullptr : timed->Find(graph.op(i), op_class);
+    MemoryCosts memory;
+    if (cost != nullptr && !IsFree(op_class)) {
+      const OpCost work = CostOf(graph, i);
+      *alone = static_cast<float>(MicrosOf(cost->executor, work));
+      *compiled = static_cast<float>(MicrosOf(cost->group, work));
+      memory = {timed->new_us_per_mb, timed->cold_read_us_per_mb};
+    } else if (said) {
+      *alone = logits.op_micros[i];
+      *compiled = logits.fused_micros[i];
+    } else {
+      SetRoofline(CostOf(graph, i), op_class, device, alone, compiled);
+      continue;
+    }
+    if (IsElementwise(graph, i)) {
+      AddMemoryMicros(graph, i, memory, cold, alone, compiled);
+    }
   }
   return micros;
+}
+
+PlanOptions WithTimedGroups(const PlanOptions& options,
+                            const Machine& machine) {
+  PlanOptions result = options;
+  const Calibration* const timed = FirstCpu(machine).calibration.get();
+  if (timed == nullptr) return result;
+  const PlanOptions untouched;
+  if (options.group_launch_micros == untouched.group_launch_micros) {
+    result.group_launch_micros = timed->group_launch_us;
+  }
+  if (options.group_tensor_micros == untouched.group_tensor_micros) {
+    result.group_tensor_micros = timed->group_tensor_us;
+  }
+  if (options.group_output_micros_per_mb ==
+      untouched.group_output_micros_per_mb) {
+    result.group_output_micros_per_mb = timed->group_output_us_per_mb;
+  }
+  return result;
 }
 
 }  // namespace grappler_go

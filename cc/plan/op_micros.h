@@ -1,5 +1,5 @@
-// What each op is believed to take, alone and compiled: the policy's word where
-// it gave one, rooflines otherwise.
+// What each op is believed to take, alone and compiled: what was timed on its
+// device (Device::calibration), else the policy's word, else a roofline.
 #ifndef GRAPPLER_GO_PLAN_OP_MICROS_H_
 #define GRAPPLER_GO_PLAN_OP_MICROS_H_
 
@@ -8,6 +8,7 @@
 #include "cc/base/scratch.h"
 #include "cc/cost/machine.h"
 #include "cc/graph/op_graph.h"
+#include "cc/plan/build_plan.h"
 #include "cc/schema/logits.h"
 
 namespace grappler_go {
@@ -15,8 +16,8 @@ namespace grappler_go {
 struct OpMicros {
   Scratch<float> alone;     // [num_ops]
   Scratch<float> compiled;  // [num_ops], as a part of a compiled group
-  // Microseconds for a byte that enters or leaves a group. 0 when the policy
-  // gave the times: then they include it.
+  // Microseconds for a byte that enters or leaves a group. 0 when times are not
+  // rooflines: then they include it.
   double per_boundary_byte = 0;
 };
 
@@ -25,6 +26,10 @@ struct OpMicros {
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
                           const Logits& logits,
                           const std::vector<int32_t>& device = {});
+
+// The options with what a compiled group was timed to take on the machine's
+// CPU in place of what they leave at its default.
+PlanOptions WithTimedGroups(const PlanOptions& options, const Machine& machine);
 
 }  // namespace grappler_go
 

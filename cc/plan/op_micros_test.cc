@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -190,6 +191,67 @@ TEST(EstimateOpMicros, WithoutACpuItIsTheFirstDevice) {
   EXPECT_FLOAT_EQ(micros.compiled[op], 2);
   machine.devices.push_back(MakeDevice("/device:CPU:0", "CPU", 1));
   EXPECT_FLOAT_EQ(EstimateOpMicros(graph, machine, Logits()).alone[op], 16 + 1);
+}
+
+// Of a machine on which a product of matrices takes a microsecond for each
+// thousand operations.
+Machine TimedMachine() {
+  Calibration timed;
+  timed.ops["MatMul"] = {{1, 1000, 0, 0}, {0.5, 500, 0, 0}};
+  timed.classes[OpClass::kElementwise] = {{2, 0, 0, 0}, {0, 0, 0, 0}};
+  timed.new_us_per_mb = 1000;
+  timed.group_launch_us = 7;
+  timed.group_tensor_us = 3;
+  timed.group_output_us_per_mb = 11;
+  Machine machine;
+  machine.devices = {MakeDevice("/device:CPU:0", "CPU", 1)};
+  machine.devices[0].calibration = std::make_shared<Calibration>(timed);
+  return machine;
+}
+
+TEST(EstimateOpMicros, WhatWasTimedOnTheMachineComesBeforeThePolicysWord) {
+  const OpGraph graph = Product();
+  const int32_t op = graph.find("op");
+  Logits logits;
+  logits.num_ops = graph.num_ops();
+  logits.op_micros.assign(graph.num_ops(), 100.0f);
+  logits.fused_micros.assign(graph.num_ops(), 50.0f);
+  const OpMicros micros = EstimateOpMicros(graph, TimedMachine(), logits);
+  EXPECT_FLOAT_EQ(micros.alone[op], 1 + 16);
+  EXPECT_FLOAT_EQ(micros.compiled[op], 0.5 + 8);
+  EXPECT_EQ(micros.per_boundary_byte, 0);
+}
+
+TEST(EstimateOpMicros, AnOpThatWasNotTimedTakesThePolicysWordOrARoofline) {
+  Machine machine = TimedMachine();
+  Calibration timed = *machine.devices[0].calibration;
+  timed.ops.clear();
+  machine.devices[0].calibration = std::make_shared<Calibration>(timed);
+  const OpGraph graph = Product();
+  const int32_t op = graph.find("op");
+  EXPECT_FLOAT_EQ(EstimateOpMicros(graph, machine, Logits()).alone[op], 16 + 1);
+  Logits logits;
+  logits.num_ops = graph.num_ops();
+  logits.op_micros.assign(graph.num_ops(), 100.0f);
+  logits.fused_micros.assign(graph.num_ops(), 50.0f);
+  EXPECT_FLOAT_EQ(EstimateOpMicros(graph, machine, logits).alone[op], 100);
+}
+
+TEST_F(OpMicrosTest, AClassOfOpsIsTimedTooAndSoIsMemory) {
+  Parse(Small().Node("op", "Neg", {"x"}, kT).Retval("out", "op"));
+  const OpMicros micros = EstimateOpMicros(graph_, TimedMachine(), Logits());
+  EXPECT_FLOAT_EQ(micros.alone[graph_.find("op")], 2 + 100);  // 0.1 MB
+}
+
+TEST(WithTimedGroups, TakesTheMachinesCostsWhereNothingElseWasAskedFor) {
+  PlanOptions options;
+  options.group_tensor_micros = 1.5;
+  const PlanOptions timed = WithTimedGroups(options, TimedMachine());
+  EXPECT_EQ(timed.group_launch_micros, 7);
+  EXPECT_EQ(timed.group_tensor_micros, 1.5);
+  EXPECT_EQ(timed.group_output_micros_per_mb, 11);
+  EXPECT_EQ(WithTimedGroups(options, Machine()).group_launch_micros,
+            options.group_launch_micros);
 }
 
 TEST(EstimateOpMicros, GroupsCrossTheirBoundaryAtWhatStreamingAchieves) {

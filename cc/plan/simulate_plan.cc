@@ -86,7 +86,8 @@ StatusOr<PlannedStep> StepOfPlan(const OpGraph& graph, const Machine& machine,
     FusionGroups groups;
     groups.of_op = plan.fusion_group;
     groups.count = plan.num_groups();
-    input.group_overhead = GroupOverheads(graph, micros, options, groups);
+    input.group_overhead = GroupOverheads(
+        graph, micros, WithTimedGroups(options, machine), groups);
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       if (groups.of_op[i] >= 0) micros.alone[i] = micros.compiled[i];
     }

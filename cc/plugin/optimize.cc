@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/policy_runner.h"
@@ -233,6 +234,7 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   Clock::time_point begin = Clock::now();
   context_->machine =
       config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;
+  ApplyLocalMachine(&context_->machine);
   context_->features = ComputeFeatures(graph(), context_->machine,
                                        config_.policy->reads_arrays());
   EndPhase("features", begin);

@@ -44,6 +44,21 @@ def import_tensorflow() -> None:
             os.close(saved)
 
 
+def training_module(name: str, command: str) -> ModuleType:
+    """A module of grappler_go_training, on which this package does not depend.
+
+    Raises:
+      UsageError: it, or what it needs, is not installed; says what to install.
+    """
+    try:
+        return importlib.import_module(f"grappler_go_training.{name}")
+    except ImportError as error:
+        what = error.name or f"grappler_go_training.{name}"
+        raise UsageError(
+            f"{command} needs {what}, which is not installed: pip install 'grappler-go[train]'"
+        ) from error
+
+
 def complain(message: str) -> None:
     """One message on standard error."""
     ERR.print("grappler-go: " + message, markup=False)

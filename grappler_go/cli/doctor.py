@@ -222,3 +222,12 @@ def _policy(spec: str) -> Iterator[Finding]:
         text += f", {folder}"
         text += "".join(f", {key} {about[key]}" for key in ("version", "made") if key in about)
     yield Finding("policy", "ok", text)
+    yield _op_times()
+
+
+def _op_times() -> Finding:
+    """Whose op times decide: this machine's, or those that the policy was made from."""
+    state = native.core().local_machine_state()
+    if not state:
+        return Finding("op times", "ok", f"timed here: {native.core().local_machine_path()}")
+    return Finding("op times", "note", f"the policy's, of other machines. {state}")

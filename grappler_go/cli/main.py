@@ -29,6 +29,7 @@ COMMANDS = {
     "plan": "plan",
     "simulate": "simulate",
     "machines": "machines",
+    "calibrate": "calibrate",
     "doctor": "doctor",
     "library": "library",
 }

@@ -45,7 +45,10 @@ class Baseline:
 
 
 def _hdp(problem: Problem, budget: Budget, seed: int) -> "Plan":
-    """hdp.hdp with the paper's settings."""
+    """hdp.hdp with the paper's settings.
+
+    Source: Mirhoseini et al., "A Hierarchical Model for Device Placement" (ICLR 2018).
+    """
     return hdp.hdp(problem, budget, seed)
 
 

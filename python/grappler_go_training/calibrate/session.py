@@ -1,0 +1,192 @@
+"""Times a machine: every op case, memory, launches, transfers; kept in a folder."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from grappler_go.bench import process
+from grappler_go_training.calibrate import measure, op_cases
+
+# Sizes of the tensors that are sent from worker to worker.
+_HOPS: Sequence[int] = (1, 1 << 14, 1 << 18, 1 << 21)
+_TIMEOUT_S = 300.0
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Timings:
+    """What was timed on one machine.
+
+    Attributes:
+      about: cpu, cores, tensorflow, memory_bytes.
+      samples: one for each op case that could be timed.
+      failed: label of each that could not, and why.
+      memory: fields of memory.MemoryCosts.
+      launch: fields of launch.LaunchCosts.
+      hops: (elements, microseconds) of each tensor sent between two workers; empty
+        without workers.
+    """
+
+    about: Mapping[str, Any]
+    samples: Sequence[measure.Sample]
+    failed: Mapping[str, str]
+    memory: Mapping[str, float]
+    launch: Mapping[str, float]
+    hops: Sequence[tuple[int, float]]
+
+
+def time_machine(
+    folder: str | os.PathLike[str],
+    *,
+    workers: int = 0,
+    only: str = "",
+    on_progress: Progress = lambda *_: None,
+) -> Timings:
+    """Times this machine, or one core of it and what lies between two.
+
+    What the folder holds already is not timed again: a stopped run goes on where it was.
+
+    Args:
+      folder: gets a file of JSON lines; made if missing.
+      workers: 0, all cores of this process as one device; 2, two workers of a core each.
+      only: times op types whose name contains this.
+      on_progress: called with (done, in all, what is next).
+
+    Raises:
+      OSError: the folder cannot be written.
+      ValueError: another number of workers, or too few cores for them.
+      process.WorkerError: TensorFlow cannot be started.
+    """
+    cores = _cores(workers)
+    path = pathlib.Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    store = _Store(path / (f"{workers}-workers.jsonl" if workers else "timings.jsonl"))
+    cases = [case.label for case in op_cases.all_cases() if only in case.op]
+    work = [("about", "", {"do": "about"})]
+    work += [("case", label, {"do": "case", "label": label}) for label in cases]
+    work += [("memory", "", {"do": "memory"}), ("launch", "", {"do": "launch"})]
+    hops = [("hop", str(n), {"do": "hop", "elements": n}) for n in _HOPS] if workers else []
+    todo = len(work) + len(hops)
+    with contextlib.ExitStack() as stack:
+        worker = _Restarting(stack, cores[:1] if workers else cores)
+        for number, (kind, key, request) in enumerate(work):
+            on_progress(number, todo, key or kind)
+            store.fill(kind, key, lambda request=request: worker.ask(request))
+    if any(not store.has(kind, key) for kind, key, _ in hops):
+        with _cluster(cores) as worker:
+            for number, (kind, key, request) in enumerate(hops):
+                on_progress(len(work) + number, todo, f"transfer of {key} elements")
+                store.fill(kind, key, lambda request=request: worker.ask(request, _TIMEOUT_S))
+    on_progress(todo, todo, "")
+    return store.timings(cases, workers)
+
+
+class _Store:
+    """Answers by kind and key, in a file that grows."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._answers: dict[tuple[str, str], dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                # The last line of a run that was killed may be half a line.
+                with contextlib.suppress(ValueError, KeyError):
+                    row = json.loads(line)
+                    self._answers[row["kind"], row["key"]] = row["answer"]
+
+    def has(self, kind: str, key: str) -> bool:
+        return (kind, key) in self._answers
+
+    def fill(self, kind: str, key: str, ask: Callable[[], dict[str, Any]]) -> None:
+        """Asks unless it is there. What fails for one case is noted and left out."""
+        if self.has(kind, key):
+            return
+        try:
+            answer = ask()
+        except process.WorkerError as error:
+            if kind != "case":
+                raise
+            answer = {"error": str(error)}
+        self._answers[kind, key] = answer
+        with self._path.open("a", encoding="utf-8") as out:
+            if self._in_a_line():
+                out.write("\n")
+            out.write(json.dumps({"kind": kind, "key": key, "answer": answer}) + "\n")
+
+    def _in_a_line(self) -> bool:
+        text = self._path.read_bytes() if self._path.exists() else b""
+        return bool(text) and not text.endswith(b"\n")
+
+    def timings(self, labels: Sequence[str], workers: int) -> Timings:
+        answers = {label: self._answers["case", label] for label in labels}
+        return Timings(
+            about=self._answers["about", ""],
+            samples=[
+                measure.Sample(label, label.split()[0], a["tf_micros"], a["xla_micros"])
+                for label, a in answers.items()
+                if "error" not in a
+            ],
+            failed={label: a["error"] for label, a in answers.items() if "error" in a},
+            memory=self._answers["memory", ""],
+            launch=self._answers["launch", ""],
+            hops=[(n, self._answers["hop", str(n)]["micros"]) for n in _HOPS if workers],
+        )
+
+
+class _Restarting:
+    """A worker that is started when it is first asked, and again when it died."""
+
+    def __init__(self, stack: contextlib.ExitStack, cores: Sequence[int]) -> None:
+        self._stack, self._cores = stack, cores
+        self._folder = stack.enter_context(_log_folder())
+        self._worker: process.Process | None = None
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._worker is None:
+            self._worker = _worker(self._folder, self._cores)
+            self._stack.callback(self._worker.close, patience_s=0.0)
+        try:
+            return self._worker.ask(request, _TIMEOUT_S)
+        except process.WorkerError as error:
+            if not error.alive:
+                self._worker.close(patience_s=0.0)
+                self._worker = None
+            raise
+
+
+@contextlib.contextmanager
+def _cluster(cores: Sequence[int]) -> Iterator[process.Process]:
+    """A worker that is connected to two single-core servers."""
+    from grappler_go_training.measure import session
+
+    with _log_folder() as folder, contextlib.ExitStack() as undo:
+        cluster = session.Cluster(folder, cores, 0, _TIMEOUT_S)
+        undo.callback(cluster.close)
+        worker = _worker(folder, None)
+        undo.callback(worker.close, patience_s=0.0)
+        worker.ask({"do": "connect", "addresses": cluster.addresses}, _TIMEOUT_S)
+        yield worker
+
+
+def _worker(folder: str, cores: Sequence[int] | None) -> process.Process:
+    command = ("-m", "grappler_go_training.calibrate.worker")
+    return process.Process(command, os.path.join(folder, "worker.log"), os.environ, cores)
+
+
+def _log_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="grappler-go-calibrate-")
+
+
+def _cores(workers: int) -> list[int]:
+    available = sorted(os.sched_getaffinity(0))
+    if workers not in (0, 2):
+        raise ValueError(f"workers is {workers}; expected 0 (this process) or 2")
+    if workers > len(available):
+        raise ValueError(f"{workers} workers need as many cores; there are {len(available)}")
+    return available[:workers] if workers else available
