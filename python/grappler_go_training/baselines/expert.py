@@ -1,12 +1,12 @@
 """The human expert: layers in order, one block of them to each device."""
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from grappler_go_training.baselines.budget import Budget
+from grappler_go_training.baselines.coplace import scope_of
 from grappler_go_training.baselines.costs import sum_by
 from grappler_go_training.baselines.problem import Problem
 
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 _Ints = npt.NDArray[np.int64]
 
-# Scopes that TensorFlow adds around a layer's own, and what it does to their names.
-_WRAPPERS = re.compile(
-    r"gradient_tape|gradients(_\d+)?|(Stateful)?PartitionedCall(_\d+)?|"
-    r"ConstantFolding|ArithmeticOptimizer|cond|while"
-)
 _MAX_SCOPES = 8
 # Scopes say where layers end when no layer has more than this share of the work of one
 # device, or, failing that, when together they are not one layer only.
@@ -61,7 +56,7 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
 def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints | None:
     """[num_ops] the layer of each op, -1 where its scope has no forward op that takes
     time; None when scopes do not tell layers apart."""
-    scopes = [_scope(name) for name in problem.graph.names]
+    scopes = [scope_of(name) for name in problem.graph.names]
     forward = ~problem.backward & (micros > 0)
     total = float(micros[forward].sum())
     if total == 0:
@@ -81,13 +76,6 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
         if share <= _FINE_ENOUGH / len(problem.targets):
             break
     return best
-
-
-def _scope(name: str) -> list[str]:
-    """The scopes of an op as the forward pass has them: gradient_tape/a/b/MatMul_1 and
-    gradients/a/b_grad/MatMul are of a/b."""
-    parts = [part.removesuffix("_grad") for part in name.split("/")[:-1]]
-    return [part for part in parts if not _WRAPPERS.fullmatch(part)]
 
 
 def _follow_inputs(problem: Problem, layer: _Ints) -> _Ints:
