@@ -16,7 +16,7 @@ def towers():
     """A training step: two towers of weights of their own, each read twice."""
     import tensorflow as tf
 
-    weights = [tf.Variable(tf.ones((512, 512))) for _ in range(2)]
+    weights = [tf.Variable(tf.ones((2048, 2048))) for _ in range(2)]
 
     def step(x):
         with tf.GradientTape() as tape:
@@ -27,12 +27,11 @@ def towers():
                     with tf.name_scope(f"{name}_{k}"):
                         y = tf.tanh(tf.matmul(y, weight))
                 ends.append(tf.reduce_sum(y))
-            loss = tf.add_n(ends)
-        for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+        for weight, gradient in zip(weights, tape.gradient(ends, weights), strict=True):
             weight.assign_sub(0.1 * gradient)
-        return loss
+        return ends
 
-    return op_graph(step, tf.ones((4096, 512)))
+    return op_graph(step, tf.ones((2048, 2048)))
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def test_a_gradient_belongs_to_the_op_it_is_the_gradient_of(towers, problem):
     for op, name in enumerate(towers.names):
         scope = next((s for s in coplace.scope_of(name) if s[:4] in ("left", "righ")), None)
         if problem.backward[op] and scope:
-            assert scope in towers.names[forward[op]]
+            assert towers.names[forward[op]].startswith(f"{scope}/")
             checked += 1
     assert checked > 6
 
@@ -65,11 +64,11 @@ def test_a_weight_moves_with_its_products_and_their_gradients(towers, problem):
     assert len(set(unit[towers.variable[towers.variable >= 0]].tolist())) == 2
 
 
-@pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
+@pytest.mark.parametrize("name", ["m_etf", "m_sct"])
 def test_weights_go_where_they_are_used_and_are_not_sent(name, towers, problem):
     plan = baselines.BASELINES[name].make(problem, baselines.Budget(), 0)
     step = grappler_go.simulate(towers, plan, problem.machine, timeline=True)
-    assert all(device.resident_bytes >= 512 * 512 * 4 for device in step.devices[:2])
+    assert all(device.resident_bytes >= 2048 * 2048 * 4 for device in step.devices[:2])
     sent = {towers.ops[op] for op in step.timeline.transfers["op"].tolist()}
     assert "ReadVariableOp" not in sent
     one = baselines.BASELINES["one_device"].make(problem, baselines.Budget(), 0)

@@ -178,9 +178,12 @@ def test_m_topo_balances_memory(branches):
     used = np.bincount(device, weights=problem.unit_bytes, minlength=2)
     assert used.max() <= problem.unit_bytes.sum() / 2 + problem.unit_bytes.max() * 1.001
     assert used.min() > 0
-    # In topological order, devices only go up.
-    movable = device[problem.movable]
-    assert (np.diff(movable) >= 0).all()
+    # In topological order of what reads anything, devices only go up.
+    reads = np.flatnonzero(np.diff(problem.tensors.in_ptr) > 0)
+    first = np.full(problem.num_units, branches.num_ops)
+    np.minimum.at(first, problem.unit_of[reads], reads)
+    movable = problem.movable[np.argsort(first[problem.movable], kind="stable")]
+    assert (np.diff(device[movable]) >= 0).all()
 
 
 def test_metis_weighs_ops_rather_than_count_them():
@@ -216,5 +219,40 @@ def test_partitions_send_few_bytes_rather_than_few_tensors(name):
     plan = make(name, graph, cpus(2))
     step = grappler_go.simulate(graph, plan, cpus(2))
     assert min(device.busy_ms for device in step.devices) > 0.3 * step.step_ms
-    # One chain's start goes to the other device.
-    assert step.transfer_bytes < 1.5 * 256 * 256 * 4
+    # One chain's start goes to the other device and its end comes back. METIS and
+    # KaHIP leave an end of that chain where it starts.
+    least = 2 * 256 * 256 * 4
+    assert step.transfer_bytes < (1.1 if name == "mtkahypar" else 2.1) * least
+
+
+def test_the_experts_layers_end_neither_at_steps_nor_between_layers():
+    """A recurrent network whose layers are entered anew at every step, and ops in the
+    scope of the whole model."""
+    import tensorflow as tf
+
+    kernels = [tf.Variable(tf.ones((1024, 1024))) for _ in range(2)]
+
+    def step(x):
+        h = [x, x]
+        with tf.name_scope("model"):
+            for _ in range(6):
+                y = x
+                for k, kernel in enumerate(kernels):
+                    with tf.name_scope(f"layer{'ab'[k]}"):
+                        h[k] = tf.tanh(tf.matmul(h[k], kernel) + y)
+                    y = tf.sin(h[k])
+        return y
+
+    graph = op_graph(step, tf.ones((1024, 1024)))
+    machine = grappler_go.load_machine("p100x2")
+    plan = baselines.make_plan("human_expert", graph, machine, free_state=True)
+    names = graph.names
+    for layer in "ab":
+        products = [op for op, kind in enumerate(graph.ops) if "MatMul" in kind]
+        own = [op for op in products if f"layer{layer}" in names[op]]
+        assert len(own) == 6
+        assert len(set(plan.device[own].tolist())) == 1
+    for op, kind in enumerate(graph.ops):
+        if kind == "Sin" and "model/Sin" in names[op]:
+            producer = graph.in_src[graph.in_ptr[op]]
+            assert plan.device[op] == plan.device[producer]

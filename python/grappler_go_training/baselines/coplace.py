@@ -54,7 +54,11 @@ def forward_op_of(problem: Problem) -> _Ints:
         data = [k for k in range(ptr[op], ptr[op + 1]) if nbytes[k] >= 0]
         gradients = [k for k in data if backward[src[k]] and found[src[k]] >= 0]
         forward = [src[k] for k in data if not backward[src[k]]]
-        if gradients:
+        # TensorFlow leaves out the op's own name where it has a gradient op for it.
+        beside = [i for i in forward if names[i].rpartition("/")[0] == "/".join(scope_of(name))]
+        if beside:
+            found[op] = max(beside, key=lambda i: depth[i])
+        elif gradients:
             found[op] = found[src[max(gradients, key=lambda k: nbytes[k])]]
         elif forward:
             found[op] = max(forward, key=lambda i: depth[i])

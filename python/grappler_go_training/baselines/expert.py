@@ -1,5 +1,6 @@
 """The human expert: layers in order, one block of them to each device."""
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _Ints = npt.NDArray[np.int64]
 
+# What makes the name of a scope unique.
+_NUMBER = re.compile(r"_\d+(?=/|$)")
 _MAX_SCOPES = 8
 # Scopes say where layers end when no layer has more than this share of the work of one
 # device, or, failing that, when together they are not one layer only.
@@ -64,9 +67,13 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
     best, best_share = None, _ONE_LAYER
     for level in range(1, _MAX_SCOPES + 1):
         cut = ["/".join(scope[:level]) for scope in scopes]
+        # What stands between layers, in the scope of the whole model, is none.
+        around = {"/".join(scope[:k]) for scope in scopes for k in range(min(level, len(scope)))}
+        cut = ["" if name in around else name for name in cut]
         known = {cut[op]: 0 for op in np.flatnonzero(forward).tolist() if cut[op]}
         numbers = {name: k for k, name in enumerate(known)}
         layer = np.array([numbers.get(name, -1) for name in cut], np.int64)
+        layer = _join_steps(problem, layer, list(known))
         timed = forward & (layer >= 0)
         if not timed.any():
             break
@@ -76,6 +83,22 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
         if share <= _FINE_ENOUGH / len(problem.targets):
             break
     return best
+
+
+def _join_steps(problem: Problem, layer: _Ints, names: list[str]) -> _Ints:
+    """Layers joined that are steps of one: TensorFlow numbers a scope that is entered
+    again (decoder_1/lstm, decoder_2/lstm), and the weights that they read are the same."""
+    if not names:
+        return layer
+    variable = problem.graph.variable
+    reads = problem.has_flag("reads_variable") & ~problem.backward & (layer >= 0)
+    same = np.arange(len(names))
+    first: dict[tuple[int, str], int] = {}
+    for op in np.flatnonzero(reads & (variable >= 0)).tolist():
+        number = int(layer[op])
+        key = int(variable[op]), _NUMBER.sub("", names[number])
+        same[number] = min(same[number], same[first.setdefault(key, number)])
+    return np.where(layer >= 0, same[layer], -1)
 
 
 def _follow_inputs(problem: Problem, layer: _Ints) -> _Ints:

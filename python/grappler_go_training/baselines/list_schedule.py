@@ -75,6 +75,7 @@ class Schedule:
         and the links are taken."""
         latest = 0.0
         busy: dict[int, float] = {}
+        new: dict[int, float] = {}
         for k in range(self._in_ptr[op], self._in_ptr[op + 1]):
             producer = self._in_src[k]
             source = self.device_of[producer]
@@ -82,15 +83,15 @@ class Schedule:
                 source = self.device_of_unit[self._unit_of[producer]]
             at = self.end[producer]
             if source not in (-1, device):
-                key = self._in_tensor[k], device
-                known = self._arrival.get(key)
+                tensor = self._in_tensor[k]
+                known = self._arrival.get((tensor, device), new.get(tensor))
                 if known is None:
                     at = max(at, busy.get(source, self._link_free[source][device]))
                     at += self._latency[source][device]
                     at += self._in_bytes[k] * self._per_byte[source][device]
-                    busy[source] = at
+                    busy[source] = new[tensor] = at
                     if sent is not None:
-                        sent[key] = at
+                        sent[tensor, device] = at
                         self._link_free[source][device] = at
                 else:
                     at = known
@@ -141,7 +142,10 @@ def _follow_readers(problem: Problem) -> npt.NDArray[np.bool_]:
     t = problem.tensors
     inputs = np.diff(t.in_ptr)
     source = (inputs == 0) & (problem.micros.max(1) == 0)
-    follows = source & (problem.has_flag("constant") | (problem.graph.variable >= 0))
+    variable = problem.graph.variable
+    is_handle = np.zeros(problem.graph.num_ops, bool)
+    is_handle[variable[variable >= 0]] = True
+    follows = source & (problem.has_flag("constant") | is_handle)
     # Reads of such variables, whose only input is the handle.
     reads = problem.has_flag("reads_variable") & ~problem.has_flag("writes_variable")
     for op in np.flatnonzero(reads & (inputs == 1)).tolist():
