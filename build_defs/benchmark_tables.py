@@ -42,13 +42,14 @@ and 2. In brackets: seconds that planning took.
 _PLACEMENT = """## Placement, simulated
 
 What a learned placement has to beat: milliseconds of a simulated step on as many P100s
-as GO's paper took ([all programs and baselines](docs/benchmarks.md#what-a-placement-policy-has-to-beat)).
+as GO's paper took, from `grappler-go bench baselines`
+([all programs and baselines](docs/benchmarks.md#what-a-placement-policy-has-to-beat)).
 
 """
 _PICTURE = """
 ![A step of rnnlm-4 on four simulated GPUs](docs/results/timeline.png)
 
-rnnlm-4 as m_sct places it: each device's ops, and below them what the links carry.
+rnnlm-4 as human_expert places it, a layer to a GPU: each device's ops, and below them what the links carry.
 """
 # Of the many, for the README.
 _SOME_ROWS = ("rnnlm-4", "gnmt-4", "transformer-xl-4", "inception-v3-b32", "wavenet-4x36")

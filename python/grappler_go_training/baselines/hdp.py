@@ -58,8 +58,8 @@ def hdp(
       theirs (0.1) our networks say one device for everything after ten updates.
 
     It learns slowly: on two chains of products for two devices the mean step of the plans
-    it tries has become 4 % shorter after 4800 plans. Ten times the rate ends with one
-    device for everything there, too, before it has seen what that costs.
+    it tries has become about 4 % shorter after 4800 plans. Ten times the rate ends with one
+    device for everything there, too.
 
     Args:
       problem, budget, seed: as for all baselines.
