@@ -7,7 +7,8 @@ A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
 `grappler-go bench --save` wrote, `bench overhead`, `bench simulator` and `bench fidelity`
 among them, or `bench outputs --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
-`bench baselines --out` wrote; nothing as long as there is no such file.
+`bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
+few rows of that; nothing as long as there is no such file.
 """
 
 import json
@@ -22,21 +23,48 @@ PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
 
-`grappler-go bench baselines --out=docs/results/{name}`: one step of each of the
+`grappler-go bench baselines --budget={plans} --max_seconds={seconds}
+--out=docs/results/{name}`, {where}: one step of each of the
 paper's programs on simulated P100s, as many as the paper took, placed by each
 baseline. Variables are placed with the ops that use them, and nothing here ran:
 these are milliseconds of the simulator. OOM: some GPU's 16 GiB are too few.
-Searches simulated {plans} plans. In brackets: seconds that planning took.
+Searches (simulated_annealing, genetic, hdp) simulated {plans} plans, or as many as
+{seconds} s allow: HDP's, which the paper gave hours on each graph, has hardly learned
+by then. Of metis and kahip, whose results depend on the seed, the mean of seeds 0, 1
+and 2. In brackets: seconds that planning took.
+
+![Simulated steps by baseline](results/baselines.png)
 
 """
+_PLACEMENT = """## Placement, simulated
+
+What a learned placement has to beat: milliseconds of a simulated step on as many P100s
+as GO's paper took, from `grappler-go bench baselines`
+([all programs and baselines](docs/benchmarks.md#what-a-placement-policy-has-to-beat)).
+
+"""
+_PICTURE = """
+![A step of rnnlm-4 on four simulated GPUs](docs/results/timeline.png)
+
+rnnlm-4 as human_expert places it, a layer to a GPU: each device's ops, and below them what the links carry.
+"""
+# Of the many, for the README.
+_SOME_ROWS = ("rnnlm-4", "gnmt-4", "transformer-xl-4", "inception-v3-b32", "wavenet-4x36")
+_BY_KIND = (
+    *("tensorflow_default", "one_device", "human_expert", "metis", "kahip", "mtkahypar"),
+    *("m_topo", "m_etf", "m_sct", "heft", "simulated_annealing", "genetic", "hdp"),
+)
+_SOME_COLUMNS = ("tensorflow_default", "human_expert", "metis", "m_sct", "simulated_annealing")
 
 
 def rendered(page: str) -> str:
     """The page with its tables as the results say."""
     page = _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
-    return _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
+    page = _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
+    return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
 
 def _section(name: str) -> str:
@@ -44,8 +72,23 @@ def _section(name: str) -> str:
     if not path.exists():
         return ""
     cells = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    plans = " or ".join(str(number) for number in sorted({cell["plans"] for cell in cells}))
-    return _BASELINES.format(name=name, plans=plans) + _baselines(cells) + "\n"
+    said = {
+        key: " or ".join(dict.fromkeys(f"{cell[of]:g}" for cell in cells))
+        for key, of in (("plans", "plans"), ("seconds", "max_seconds"))
+    }
+    where = " and ".join(dict.fromkeys(cell["where"] for cell in cells))
+    return _BASELINES.format(name=name, where=where, **said) + _baselines(cells) + "\n"
+
+
+def _placement(name: str) -> str:
+    """A few rows for the README."""
+    path = DOCS / "results" / name
+    if not path.exists():
+        return ""
+    cells = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    some = [c for c in cells if c["workload"] in _SOME_ROWS and c["baseline"] in _SOME_COLUMNS]
+    some.sort(key=lambda cell: _SOME_ROWS.index(cell["workload"]))
+    return _PLACEMENT + _baselines(some) + _PICTURE
 
 
 def _baselines(cells: list[dict[str, Any]]) -> str:
@@ -53,7 +96,8 @@ def _baselines(cells: list[dict[str, Any]]) -> str:
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in cells:
         groups.setdefault((cell["workload"], cell["baseline"]), []).append(cell)
-    names = list(dict.fromkeys(name for _, name in groups))
+    # Seeds and workloads may have been added in any order.
+    names = sorted(dict.fromkeys(name for _, name in groups), key=_BY_KIND.index)
     rows = []
     for workload in dict.fromkeys(workload for workload, _ in groups):
         gpus = next(cell["machine"] for cell in cells if cell["workload"] == workload)

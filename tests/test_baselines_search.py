@@ -61,3 +61,16 @@ def test_out_of_memory_leads_searches_to_plans_that_fit(activations):
     for name in ("simulated_annealing", "genetic"):
         plan = make(name, activations, tight)
         assert not grappler_go.simulate(activations, plan, tight).out_of_memory
+
+
+@pytest.mark.parametrize("name", ["simulated_annealing", "genetic"])
+def test_a_search_in_groups_starts_with_the_experts_placement(name, training, monkeypatch):
+    """Groups too coarse for it would be a start that is worse than what is known."""
+    from grappler_go_training.baselines import anneal
+
+    monkeypatch.setattr(anneal, "MAX_GROUPS", 6)
+    machine = cpus(2)
+    expert = grappler_go.simulate(training, make("human_expert", training, machine), machine)
+    found = make(name, training, machine, baselines.Budget(plans=20))
+    step_ms = grappler_go.simulate(training, found, machine).step_ms
+    assert step_ms <= expert.step_ms * 1.000001

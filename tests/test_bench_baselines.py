@@ -153,7 +153,9 @@ def test_a_baseline_that_fails_says_why_and_the_others_go_on(workloads, capsys, 
 
 
 def test_what_does_not_fit_is_told_as_out_of_memory():
-    cell = baselines.Cell("w", "f", True, "p100x2", 10, "metis", 0, 200, 1234.5, False, 1, 0.5, "")
+    cell = baselines.Cell(
+        *("w", "f", True, "p100x2", 10, "metis", 0, 200, None, 1234.5, False, 1, 0.5, "", "here")
+    )
     twice = dataclasses.replace(cell, step_ms=1235.5)
     assert bench_baselines.step_text([cell, twice]) == "1,235"
     assert bench_baselines.step_text([cell, dataclasses.replace(cell, out_of_memory=True)]) == "OOM"

@@ -262,31 +262,6 @@ def test_an_optimizer_that_is_none_is_an_error():
         steps.training_step(lambda: 0.0, [], "adagrad")
 
 
-def test_on_a_gpu_are_the_ops_that_have_a_kernel_there():
-    def make():
-        weight = tf.Variable(lambda: tf.ones((256, 256)))
-
-        def step(x):
-            text = tf.strings.as_string(tf.reduce_sum(tf.matmul(x, weight)))
-            return tf.strings.join([text, "!"])
-
-        return step, (tf.ones((256, 256)),)
-
-    graph = tracing.capture_unexecuted(make)
-    moved = workloads.on_gpu(graph)
-    kinds = {
-        op: device.rpartition("device:")[2]
-        for op, device in zip(moved.op_graph().ops, moved.op_graph().devices, strict=True)
-    }
-    assert kinds["MatMul"] == "GPU:0"
-    assert kinds["ReadVariableOp"] == "GPU:0"
-    assert kinds["StringJoin"] == "CPU:0"
-    assert moved.op_graph().names == graph.op_graph().names
-    assert (moved.fetches, moved.preserve) == (graph.fetches, graph.preserve)
-    slow, fast = (grappler_go.simulate(g, machine="p100x1").step_ms for g in (graph, moved))
-    assert slow != fast
-
-
 # ---- cache
 
 

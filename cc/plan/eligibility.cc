@@ -83,6 +83,13 @@ bool IsStateOfHost(const OpGraph& graph, int32_t op) {
          graph.op(op).substr(0, kTensorArray.size()) != kTensorArray;
 }
 
+// In these Grappler's memory optimizer adds up gradients. The core knows
+// nothing else of them, but they have kernels for GPUs, too, and by their
+// unknown types they stay with what uses them.
+bool IsTemporaryBuffer(std::string_view op) {
+  return op == "TemporaryVariable" || op == "DestroyTemporaryVariable";
+}
+
 Reason WhyNotMovedFreely(const OpGraph& graph, int32_t op) {
   static constexpr FlagReason kRules[] = {
       {kUnknownOp, Reason::kUnknownType},
@@ -90,6 +97,7 @@ Reason WhyNotMovedFreely(const OpGraph& graph, int32_t op) {
   };
   // What a caller feeds is the host's; a variable's handle feeds nothing.
   if (graph.has(op, kSource) && graph.handle(op) < 0) return Reason::kArgument;
+  if (IsTemporaryBuffer(graph.op(op))) return Reason::kNone;
   if (IsStateOfHost(graph, op)) return Reason::kHasState;
   return FirstOf(graph.flags(op), kRules);
 }

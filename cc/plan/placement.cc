@@ -25,6 +25,11 @@ bool IsOneFrame(const OpGraph& graph, int32_t a, int32_t b) {
   return graph.has(a, kFrame) && graph.has(b, kFrame);
 }
 
+// A reference is to memory of its device.
+bool MakesReference(const OpGraph& graph, int32_t op) {
+  return graph.def(op).ref_output || graph.op(op) == "TemporaryVariable";
+}
+
 std::vector<int32_t> HomesOf(const OpGraph& graph, const Machine& machine) {
   std::unordered_map<std::string_view, int32_t> known;
   std::vector<int32_t> home(graph.num_ops());
@@ -74,7 +79,8 @@ std::vector<int32_t> UnitsOf(const OpGraph& graph, bool free_state) {
       if (e.port == kControlPort) break;
       const bool joined =
           StaysWithProducer(graph.dtype(e.src, e.port)) ||
-          (free_state && (graph.has(i, kSink) || IsOneFrame(graph, e.src, i)));
+          (free_state && (graph.has(i, kSink) || IsOneFrame(graph, e.src, i) ||
+                          MakesReference(graph, e.src)));
       if (joined) join(i, e.src);
     }
   }

@@ -18,7 +18,8 @@ namespace grappler_go {
 // [num_ops] the unit of each op, named by its first op: colocation groups,
 // joined where a tensor between them cannot be sent (strings, resources,
 // variants, those of unknown dtype). With free state, too, a loop's or a
-// branch's control flow with what it leads to, and a result with what makes it.
+// branch's control flow with what it leads to, a result with what makes it, and
+// a reference with its readers.
 std::vector<int32_t> UnitsOf(const OpGraph& graph, bool free_state);
 
 struct PlacementRules {

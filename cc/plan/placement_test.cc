@@ -123,6 +123,25 @@ TEST_F(PlacementTest, AResourceThatIsNoVariableStays) {
   EXPECT_EQ(p.reason[Op("found")], Reason::kHasState);
 }
 
+TEST_F(PlacementTest, GradientsThatGrapplerAddsUpInPlaceMayMove) {
+  // As its memory optimizer writes a large AddN.
+  const std::string bytes =
+      GraphBuilder()
+          .Node("a", "RandomUniform", {}, kDtype, kCpu0)
+          .Node("sum", "TemporaryVariable", {}, kDtype, kCpu0)
+          .Node("set", "Assign", {"sum", "a"}, kT, kCpu0)
+          .Node("got", "DestroyTemporaryVariable", {"set"}, kT, kCpu0)
+          .Build();
+  const OpGraph graph = *OpGraph::Parse(bytes, {});
+  const Placement p = PlacementOf(graph, machine_, rules_);
+  const int32_t unit = p.unit[graph.find("sum")];
+  EXPECT_EQ(p.unit[graph.find("set")], unit);
+  EXPECT_EQ(p.unit[graph.find("got")], unit);
+  EXPECT_TRUE(p.may_be_on(unit, 1));
+  rules_.free_state = false;
+  EXPECT_FALSE(PlacementOf(graph, machine_, rules_).may_be_on(unit, 1));
+}
+
 TEST_F(PlacementTest, ALoopIsOneUnit) {
   const Placement p = PlacementOf(graph_, machine_, rules_);
   EXPECT_EQ(p.unit[Op("in_loop")], p.unit[Op("enter")]);

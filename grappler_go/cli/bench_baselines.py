@@ -19,7 +19,7 @@ _COLUMNS = 7
 
 
 def define_flags(values: flags.FlagValues) -> None:
-    """--workloads, --baselines, --seeds and --budget."""
+    """--workloads, --baselines, --seeds, --budget and --max_seconds."""
     flags.DEFINE_list(
         "workloads", [], "baselines: which; without it the paper's.", flag_values=values
     )
@@ -29,6 +29,14 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_list("seeds", ["0"], "baselines: each of them once.", flag_values=values)
     flags.DEFINE_integer(
         "budget", 200, "baselines: plans that a search may simulate.", 1, flag_values=values
+    )
+    flags.DEFINE_float(
+        "max_seconds",
+        None,
+        "baselines: after which a search simulates no further plan; how far it comes then "
+        "depends on the machine.",
+        0.0,
+        flag_values=values,
     )
 
 
@@ -63,7 +71,7 @@ def run(values: flags.FlagValues) -> int:
     _check(names, baselines.BASELINES, "baseline")
     _check(programs, workloads.names(), "workload")
     wanted = [
-        (program, name, seed, values.budget)
+        (program, name, seed, values.budget, values.max_seconds)
         for program in programs
         for name in names
         for seed in seeds
@@ -77,7 +85,7 @@ def run(values: flags.FlagValues) -> int:
             programs,
             names,
             seeds,
-            baselines.Budget(plans=values.budget),
+            baselines.Budget(values.budget, values.max_seconds),
             done=found,
             progress=lambda text: bar.update(task, description=text),
         ):

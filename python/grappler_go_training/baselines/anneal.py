@@ -38,7 +38,7 @@ def simulated_annealing(problem: Problem, budget: Budget, seed: int) -> "Plan":
     starts = [problem.plan(name), human_expert(problem, budget, seed)]
     if len(problem.movable) == 0 or judge.left < len(starts):
         return starts[0]
-    search = Groups(problem)
+    search = Groups(problem, starts[1])
     states = [search.home(), search.from_plan(starts[1])]
     random = np.random.default_rng(seed)
     energies = judge.energies([search.plan(state, name) for state in states])
@@ -63,11 +63,17 @@ def simulated_annealing(problem: Problem, budget: Budget, seed: int) -> "Plan":
 
 
 class Groups:
-    """A placement as one device for each group of units, [num_groups]."""
+    """A placement as one device for each group of units, [num_groups].
 
-    def __init__(self, problem: Problem) -> None:
+    Args:
+      problem: as it is.
+      start: a placement that has to be among these: what it puts on different devices is
+        in different groups.
+    """
+
+    def __init__(self, problem: Problem, start: "Plan") -> None:
         self._problem = problem
-        self._group = group_units(problem, MAX_GROUPS)
+        self._group = group_units(problem, MAX_GROUPS, self._devices(start))
         self._first = np.unique(self._group[problem.movable], return_index=True)[1]
         self._first = problem.movable[self._first]
         self.num_groups = len(self._first)
@@ -79,10 +85,15 @@ class Groups:
 
     def from_plan(self, plan: "Plan") -> _Ints:
         """Each group where the plan has its first unit."""
+        return self._devices(plan)[self._first]
+
+    def _devices(self, plan: "Plan") -> _Ints:
+        """[num_units]"""
+        problem = self._problem
         if plan.device is None:
-            return self.home()
-        device = plan.device[self._problem.first_op[self._first]].astype(np.int64)
-        return np.where(device < 0, self.home(), device)
+            return problem.unit_home
+        device = plan.device[problem.first_op].astype(np.int64)
+        return np.where(device < 0, problem.unit_home, device)
 
     def plan(self, state: _Ints, name: str) -> "Plan":
         device = self._problem.unit_home.copy()

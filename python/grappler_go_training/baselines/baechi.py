@@ -4,8 +4,9 @@ Source of all three: Jeon et al., "Baechi: Fast Device Placement of Machine Lear
 Graphs" (SoCC 2020) and github.com/beomyeol/baechi. Where all of ours differ: the memory
 of an op is its share of the peak on one device (Problem.unit_bytes), not the sum of
 what it allocates; a unit that fits nowhere goes where most is left instead of failing,
-and the simulator then reports out of memory; ops are not fused or co-placed beyond
-TensorFlow's own constraints.
+and the simulator then reports out of memory; transfers wait for others on the same link,
+where theirs wait for all others of either device; what is placed as one (coplace.py) is
+not fused to one op as well.
 """
 
 import heapq
@@ -16,6 +17,7 @@ import numpy as np
 
 from grappler_go_training.baselines import sct_lp
 from grappler_go_training.baselines.budget import Budget
+from grappler_go_training.baselines.coplace import CoplacedProblem
 from grappler_go_training.baselines.list_schedule import Schedule, upward_ranks
 from grappler_go_training.baselines.problem import Problem
 
@@ -32,6 +34,7 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
 
     Source: m-TOPO of Baechi (Jeon et al., SoCC 2020).
     """
+    problem = CoplacedProblem(problem)
     weight = problem.unit_bytes
     limits = problem.memory_bytes
     if not weight.any():
@@ -47,7 +50,12 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     targets = problem.targets.tolist()
     share = np.minimum(limits, weight.sum() / len(targets) + largest)
     place = 0  # among the targets
-    for unit in problem.movable.tolist():  # numbered by their first ops
+    # Variables come first in a graph; where a unit belongs says its first op with an input.
+    reads = np.diff(problem.tensors.in_ptr) > 0
+    first = problem.first_op + problem.graph.num_ops
+    np.minimum.at(first, problem.unit_of[reads], np.flatnonzero(reads))
+    order = problem.movable[np.argsort(first[problem.movable], kind="stable")]
+    for unit in order.tolist():
         allowed = problem.allowed[unit]
         while place < len(targets) - 1 and (
             used[targets[place]] + weight[unit] > share[targets[place]]
@@ -70,6 +78,7 @@ def m_etf(problem: Problem, budget: Budget, seed: int) -> "Plan":
     start at once, the op with the longest path to the end comes first, as in Hwang et
     al.; Baechi takes them as they come.
     """
+    problem = CoplacedProblem(problem)
     return problem.placed(_earliest_start_first(problem, None), "m_etf")
 
 
@@ -88,6 +97,7 @@ def m_sct(problem: Problem, budget: Budget, seed: int) -> "Plan":
     the element-wise ones of a recurrent network are, devices are kept idle for them and
     m-ETF does better; Baechi fuses ops before it comes to that.
     """
+    problem = CoplacedProblem(problem)
     favourite = sct_lp.favourite_children(problem)
     return problem.placed(_earliest_start_first(problem, favourite), "m_sct")
 
@@ -161,8 +171,8 @@ class _EarliestStart:
             if missing == 0 and not schedule.follows_reader[op]:
                 self._becomes_ready(op)
         for _ in range(schedule.follows_reader.count(False)):
-            op, device, start = self._next()
-            schedule.place(op, device, start)
+            op, device = self._next()
+            schedule.place(op, device)
             for number, kept in enumerate(self._kept):
                 if kept is not None and kept[0] == op:
                     self._kept[number] = None
@@ -182,8 +192,8 @@ class _EarliestStart:
             self._queues[device].push(op, ready)
         self._everywhere_at[op] = latest
 
-    def _next(self) -> tuple[int, int, float]:
-        """(op, device, start) of the pair that can start earliest."""
+    def _next(self) -> tuple[int, int]:
+        """(op, device) of the pair that can start earliest."""
         while True:
             best: tuple[float, float, int, int] | None = None
             for device, queue in enumerate(self._queues):
@@ -205,10 +215,18 @@ class _EarliestStart:
             assert best is not None, "a graph without cycles always has a ready op"
             start, _, device, op = best
             choices = self._schedule.choices(op)
-            if device in choices:
-                return op, device, start
-            # Its unit has gone elsewhere, or the memory here, since it became ready.
             kept = self._kept[device]
+            if device in choices:
+                now = self._schedule.data_ready(op, device)
+                if kept is not None and kept[0] == op:
+                    return op, device
+                if self._start(op, device, now) <= start:
+                    return op, device
+                # Others have taken the link since.
+                self._queues[device].drop_first()
+                self._queues[device].push(op, now)
+                continue
+            # Its unit has gone elsewhere, or the memory here, since it became ready.
             if kept is not None and kept[0] == op:
                 self._kept[device] = None
             else:

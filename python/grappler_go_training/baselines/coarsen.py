@@ -114,20 +114,24 @@ def _depths(problem: Problem, cluster: _Ints) -> _Ints:
     return np.array(depth, np.int64)
 
 
-def group_units(problem: Problem, max_groups: int) -> _Ints:
+def group_units(problem: Problem, max_groups: int, apart: _Ints | None = None) -> _Ints:
     """[num_units] the group of each unit that may move, -1 for the others; at most
     max_groups, numbered by their first units.
 
     Heavy-edge matching as in Karypis and Kumar, "A Fast and High Quality Multilevel
     Scheme" (SIAM J. Sci. Comput. 1998), repeated until there are few enough: units that
     send each other most join, as long as no group takes more than four times the mean.
-    Then neighbours by number join. Only units with the same choices do.
+    Then neighbours by number join. Only units with the same choices do, and, where it is
+    given, with the same number in apart, [num_units].
     """
     group = np.full(problem.num_units, -1, np.int64)
     movable = problem.movable
     if len(movable) == 0:
         return group
-    choice = np.unique(problem.allowed, axis=0, return_inverse=True)[1].reshape(-1).tolist()
+    kinds = problem.allowed.astype(np.int64)
+    if apart is not None:
+        kinds = np.column_stack([kinds, apart])
+    choice = np.unique(kinds, axis=0, return_inverse=True)[1].reshape(-1).tolist()
     micros = problem.unit_mean_micros
     limit = 4.0 * float(micros[movable].sum()) / max_groups
     parent = list(range(problem.num_units))
@@ -160,12 +164,12 @@ def group_units(problem: Problem, max_groups: int) -> _Ints:
     group[movable] = _numbered(roots)
     if count > max_groups:
         number_of = np.unique(roots)
-        kinds = np.array([choice[unit] for unit in number_of.tolist()], np.int64)
+        kind = np.array([choice[unit] for unit in number_of.tolist()], np.int64)
         # By kind, then by number, cut into runs.
-        order = np.lexsort((number_of, kinds))
+        order = np.lexsort((number_of, kind))
         position = np.empty(count, np.int64)
         position[order] = np.arange(count)
-        spare = max(1, max_groups - int(kinds.max()))
+        spare = max(1, max_groups - int(kind.max()))
         run = position * spare // count
-        group[movable] = _numbered((kinds * (count + 1) + run)[group[movable]])
+        group[movable] = _numbered((kind * (count + 1) + run)[group[movable]])
     return group

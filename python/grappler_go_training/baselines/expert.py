@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from grappler_go_training.baselines.budget import Budget
+from grappler_go_training.baselines.coplace import scope_of
 from grappler_go_training.baselines.costs import sum_by
 from grappler_go_training.baselines.problem import Problem
 
@@ -15,11 +16,8 @@ if TYPE_CHECKING:
 
 _Ints = npt.NDArray[np.int64]
 
-# Scopes that TensorFlow adds around a layer's own, and what it does to their names.
-_WRAPPERS = re.compile(
-    r"gradient_tape|gradients(_\d+)?|(Stateful)?PartitionedCall(_\d+)?|"
-    r"ConstantFolding|ArithmeticOptimizer|cond|while"
-)
+# What makes the name of a scope unique.
+_NUMBER = re.compile(r"_\d+(?=/|$)")
 _MAX_SCOPES = 8
 # Scopes say where layers end when no layer has more than this share of the work of one
 # device, or, failing that, when together they are not one layer only.
@@ -61,7 +59,7 @@ def human_expert(problem: Problem, budget: Budget, seed: int) -> "Plan":
 def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints | None:
     """[num_ops] the layer of each op, -1 where its scope has no forward op that takes
     time; None when scopes do not tell layers apart."""
-    scopes = [_scope(name) for name in problem.graph.names]
+    scopes = [scope_of(name) for name in problem.graph.names]
     forward = ~problem.backward & (micros > 0)
     total = float(micros[forward].sum())
     if total == 0:
@@ -69,9 +67,13 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
     best, best_share = None, _ONE_LAYER
     for level in range(1, _MAX_SCOPES + 1):
         cut = ["/".join(scope[:level]) for scope in scopes]
+        # What stands between layers, in the scope of the whole model, is none.
+        around = {"/".join(scope[:k]) for scope in scopes for k in range(min(level, len(scope)))}
+        cut = ["" if name in around else name for name in cut]
         known = {cut[op]: 0 for op in np.flatnonzero(forward).tolist() if cut[op]}
         numbers = {name: k for k, name in enumerate(known)}
         layer = np.array([numbers.get(name, -1) for name in cut], np.int64)
+        layer = _join_steps(problem, layer, list(known))
         timed = forward & (layer >= 0)
         if not timed.any():
             break
@@ -83,11 +85,20 @@ def _layers_by_scope(problem: Problem, micros: npt.NDArray[np.float64]) -> _Ints
     return best
 
 
-def _scope(name: str) -> list[str]:
-    """The scopes of an op as the forward pass has them: gradient_tape/a/b/MatMul_1 and
-    gradients/a/b_grad/MatMul are of a/b."""
-    parts = [part.removesuffix("_grad") for part in name.split("/")[:-1]]
-    return [part for part in parts if not _WRAPPERS.fullmatch(part)]
+def _join_steps(problem: Problem, layer: _Ints, names: list[str]) -> _Ints:
+    """Layers joined that are steps of one: TensorFlow numbers a scope that is entered
+    again (decoder_1/lstm, decoder_2/lstm), and the weights that they read are the same."""
+    if not names:
+        return layer
+    variable = problem.graph.variable
+    reads = problem.has_flag("reads_variable") & ~problem.backward & (layer >= 0)
+    same = np.arange(len(names))
+    first: dict[tuple[int, str], int] = {}
+    for op in np.flatnonzero(reads & (variable >= 0)).tolist():
+        number = int(layer[op])
+        key = int(variable[op]), _NUMBER.sub("", names[number])
+        same[number] = min(same[number], same[first.setdefault(key, number)])
+    return np.where(layer >= 0, same[layer], -1)
 
 
 def _follow_inputs(problem: Problem, layer: _Ints) -> _Ints:

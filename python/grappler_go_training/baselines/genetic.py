@@ -37,9 +37,9 @@ def genetic(problem: Problem, budget: Budget, seed: int) -> "Plan":
     judge = Judge(problem.graph, problem.machine, budget)
     if len(problem.movable) == 0 or judge.left == 0:
         return problem.plan(name)
-    search = Groups(problem)
-    random = np.random.default_rng(seed)
     known = [human_expert(problem, budget, seed), one_device(problem, budget, seed)]
+    search = Groups(problem, known[0])
+    random = np.random.default_rng(seed)
     population = [search.home(), *(search.from_plan(plan) for plan in known)]
     while len(population) < _POPULATION:
         population.append(search.random(random))

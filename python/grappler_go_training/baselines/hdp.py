@@ -57,6 +57,10 @@ def hdp(
     - the width of device embeddings is ours (32), and so is Adam's rate (0.001): with
       theirs (0.1) our networks say one device for everything after ten updates.
 
+    It learns slowly: on two chains of products for two devices the mean step of the plans
+    it tries has become about 4 % shorter after 4800 plans. Ten times the rate ends with one
+    device for everything there, too.
+
     Args:
       problem, budget, seed: as for all baselines.
       settings: None: those of the paper.

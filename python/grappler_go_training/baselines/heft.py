@@ -18,8 +18,9 @@ def heft(problem: Problem, budget: Budget, seed: int) -> "Plan":
     Source: Topcuoglu, Hariri and Wu, "Performance-Effective and Low-Complexity Task
     Scheduling for Heterogeneous Computing" (IEEE TPDS 2002), HEFT. We differ in that ops
     of one unit share a device, which the first of them chooses; that a device without
-    memory for the unit is passed over; and that an op never goes into a gap before ops
-    that are scheduled already (no insertion).
+    memory for the unit is passed over; that a link carries one transfer at a time, as in
+    Sinnen and Sousa, "Communication Contention in Task Scheduling" (IEEE TPDS 2005); and
+    that an op never goes into a gap before ops that are scheduled already (no insertion).
     """
     schedule = Schedule(problem)
     ranks = upward_ranks(problem)
@@ -28,13 +29,13 @@ def heft(problem: Problem, budget: Budget, seed: int) -> "Plan":
     for op in np.argsort(-ranks, kind="stable").tolist():
         if schedule.follows_reader[op]:
             continue
-        best, best_start, best_end = -1, 0.0, np.inf
+        best, best_end = -1, np.inf
         for device in schedule.choices(op):
             start = schedule.data_ready(op, device)
             micros = schedule.micros(op, device)
             if micros > 0:
                 start = max(start, schedule.free_at[device])
             if start + micros < best_end:
-                best, best_start, best_end = device, start, start + micros
-        schedule.place(op, best, best_start)
+                best, best_end = device, start + micros
+        schedule.place(op, best)
     return problem.placed(schedule.finished(), "heft")

@@ -1,7 +1,10 @@
 """A list schedule under construction: which op is where, from when to when.
 
 Shared by the list schedulers (baechi.py, heft.py). Coarser than the simulator: every
-device runs one op at a time, and transfers do not wait for one another.
+device runs one op at a time. As there, a link carries one transfer at a time, in the
+order in which ops are placed here, and a tensor is sent to a device once: with links
+that carry everything at once it looks free to send a recurrent network's weights for
+each of its steps.
 """
 
 import numpy as np
@@ -18,8 +21,9 @@ class Schedule:
       device_of_unit: -1: not decided yet.
       free_at: by device, when its last op ends, microseconds.
       device_of, end: by op, of those placed; device_of is -1 for the others.
-      follows_reader: by op, a constant that may be anywhere. It is not to be scheduled:
-        it is placed with the first op that reads it.
+      follows_reader: by op, a constant, a variable or a read of one, if they may be
+        anywhere. It is not to be scheduled: it is placed with the first op that reads it,
+        or else all variables, which are there from the start, would be on one device.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -38,13 +42,11 @@ class Schedule:
         self.device_of = [-1] * problem.graph.num_ops
         self.end = [0.0] * problem.graph.num_ops
         self.room = problem.memory_bytes.tolist()
-        alone = np.bincount(problem.unit_of, minlength=problem.num_units) == 1
-        self.follows_reader: list[bool] = (
-            problem.has_flag("constant")
-            & (np.diff(tensors.in_ptr) == 0)
-            & (problem.micros.max(1) == 0)
-            & (alone & ~problem.pinned)[problem.unit_of]
-        ).tolist()
+        self._in_tensor = tensors.edge_tensor.tolist()
+        # [tensor, device] when what was sent arrives; [src][dst] when a link is free.
+        self._arrival: dict[tuple[int, int], float] = {}
+        self._link_free = [[0.0] * problem.num_devices for _ in range(problem.num_devices)]
+        self.follows_reader: list[bool] = _follow_readers(problem).tolist()
         self._home_of_unit = problem.unit_home.tolist()
         # A pinned unit is where it is before anything is scheduled.
         self.device_of_unit = np.where(problem.pinned, problem.unit_home, -1).tolist()
@@ -66,16 +68,33 @@ class Schedule:
     def data_ready(self, op: int, device: int) -> float:
         """When everything that an op reads has reached a device. All of its producers,
         save those that follow it, have to be placed."""
+        return self._receive(op, device, None)
+
+    def _receive(self, op: int, device: int, sent: dict[tuple[int, int], float] | None) -> float:
+        """When everything is there; sent: arrivals by (tensor, device) are noted there,
+        and the links are taken."""
         latest = 0.0
+        busy: dict[int, float] = {}
+        new: dict[int, float] = {}
         for k in range(self._in_ptr[op], self._in_ptr[op + 1]):
             producer = self._in_src[k]
             source = self.device_of[producer]
-            if source < 0:
-                continue  # follows its reader
+            if source < 0:  # follows its reader, or its unit
+                source = self.device_of_unit[self._unit_of[producer]]
             at = self.end[producer]
-            if source != device:
-                at += self._latency[source][device]
-                at += self._in_bytes[k] * self._per_byte[source][device]
+            if source not in (-1, device):
+                tensor = self._in_tensor[k]
+                known = self._arrival.get((tensor, device), new.get(tensor))
+                if known is None:
+                    at = max(at, busy.get(source, self._link_free[source][device]))
+                    at += self._latency[source][device]
+                    at += self._in_bytes[k] * self._per_byte[source][device]
+                    busy[source] = new[tensor] = at
+                    if sent is not None:
+                        sent[tensor, device] = at
+                        self._link_free[source][device] = at
+                else:
+                    at = known
             if at > latest:
                 latest = at
         return latest
@@ -86,19 +105,24 @@ class Schedule:
     def unit_of(self, op: int) -> int:
         return self._unit_of[op]
 
-    def place(self, op: int, device: int, start: float) -> None:
-        """Runs an op on a device. One that takes no time takes no turn."""
+    def place(self, op: int, device: int) -> None:
+        """Runs an op on a device, as soon as its data is there and the device is free.
+        One that takes no time takes no turn."""
         for k in range(self._in_ptr[op], self._in_ptr[op + 1]):
             producer = self._in_src[k]
             if self.device_of[producer] < 0:
-                allowed = device in self._allowed[self._unit_of[producer]]
-                home = self._home_of_unit[self._unit_of[producer]]
-                self.place(producer, device if allowed else home, 0.0)
+                unit = self._unit_of[producer]
+                at = self.device_of_unit[unit]
+                if at < 0:
+                    at = device if device in self._allowed[unit] else self._home_of_unit[unit]
+                self.place(producer, at)
+        start = self._receive(op, device, self._arrival)
         micros = self._micros[op][device]
+        if micros > 0:
+            start = max(start, self.free_at[device])
+            self.free_at[device] = start + micros
         self.device_of[op] = device
         self.end[op] = start + micros
-        if micros > 0:
-            self.free_at[device] = start + micros
         unit = self._unit_of[op]
         if self.device_of_unit[unit] < 0:
             self.device_of_unit[unit] = device
@@ -111,6 +135,25 @@ class Schedule:
 
     def transfer_micros(self, nbytes: float, src: int, dst: int) -> float:
         return self._latency[src][dst] + nbytes * self._per_byte[src][dst]
+
+
+def _follow_readers(problem: Problem) -> npt.NDArray[np.bool_]:
+    """[num_ops] as Schedule.follows_reader."""
+    t = problem.tensors
+    inputs = np.diff(t.in_ptr)
+    source = (inputs == 0) & (problem.micros.max(1) == 0)
+    variable = problem.graph.variable
+    is_handle = np.zeros(problem.graph.num_ops, bool)
+    is_handle[variable[variable >= 0]] = True
+    follows = source & (problem.has_flag("constant") | is_handle)
+    # Reads of such variables, whose only input is the handle.
+    reads = problem.has_flag("reads_variable") & ~problem.has_flag("writes_variable")
+    for op in np.flatnonzero(reads & (inputs == 1)).tolist():
+        follows[op] = follows[t.edge_src[t.in_ptr[op]]]
+    read = np.zeros(problem.graph.num_ops, bool)
+    read[t.edge_src] = True
+    result: npt.NDArray[np.bool_] = follows & read & ~problem.pinned[problem.unit_of]
+    return result
 
 
 def mean_transfer_micros(problem: Problem) -> npt.NDArray[np.float64]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import grappler_go
+from grappler_go.bench import environment
 from grappler_go_training.baselines.budget import Budget
 from grappler_go_training.baselines.problem import Problem
 from grappler_go_training.baselines.registry import check_names
@@ -25,6 +26,10 @@ class Workload(Protocol):
     def graph(self) -> "CapturedGraph": ...
 
 
+# (workload, baseline, seed, plans, max_seconds)
+Key = tuple[str, str, int, int, float | None]
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
     """One baseline on one workload with one seed.
@@ -34,12 +39,13 @@ class Cell:
       machine: the name of the shipped machine that was simulated.
       num_ops: of the graph.
       baseline, seed: which.
-      plans: that the baseline might simulate (Budget.plans).
+      plans, max_seconds: what the baseline might spend (Budget).
       step_ms: milliseconds of the simulated step; None where there is no plan.
       out_of_memory: on some device of the machine.
       peak_bytes: the most memory in use at once on any device.
       seconds: taken to make the plan, the simulations for it included.
       error: why there is no plan, else empty.
+      where: what the seconds were measured on.
     """
 
     workload: str
@@ -50,16 +56,18 @@ class Cell:
     baseline: str
     seed: int
     plans: int
+    max_seconds: float | None
     step_ms: float | None
     out_of_memory: bool
     peak_bytes: int
     seconds: float
     error: str
+    where: str
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
-        """(workload, baseline, seed, plans): what is not worked out twice."""
-        return self.workload, self.baseline, self.seed, self.plans
+    def key(self) -> Key:
+        """What is not worked out twice."""
+        return self.workload, self.baseline, self.seed, self.plans, self.max_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -78,7 +86,7 @@ def sweep(
     names: Sequence[str],
     seeds: Sequence[int] = (0,),
     budget: Budget | None = None,
-    done: Collection[tuple[str, str, int, int]] = (),
+    done: Collection[Key] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Iterator[Cell]:
     """Places each workload on its machine with each baseline, with free state
@@ -105,7 +113,7 @@ def sweep(
             (baseline, seed)
             for baseline in names
             for seed in seeds
-            if (name, baseline, seed, budget.plans) not in done
+            if (name, baseline, seed, budget.plans, budget.seconds) not in done
         ]
         if not missing:
             continue
@@ -129,9 +137,16 @@ def sweep(
                 baseline=baseline,
                 seed=seed,
                 plans=budget.plans,
+                max_seconds=budget.seconds,
                 step_ms=row.step_ms,
                 out_of_memory=row.out_of_memory,
                 peak_bytes=max(row.peak_bytes.values(), default=0),
                 seconds=row.seconds,
                 error=row.error,
+                where=_where(),
             )
+
+
+def _where() -> str:
+    here = environment.describe()
+    return f"{here['cores']} cores of {here['cpu']}, TensorFlow {here['tensorflow']}"

@@ -3,7 +3,6 @@
     from grappler_go_training import workloads
 
     graph = workloads.get("gnmt-4").graph()        # as the pass is shown it
-    graph = workloads.on_gpu(graph)                # to simulate it on "p100x4"
     for name in workloads.names(split="train"):
         ...
     more = workloads.synthetic(seed=1, num_ops=500)
@@ -17,7 +16,6 @@ to capture many at once. TensorFlow is imported by the first call.
 
 from typing import TYPE_CHECKING, Any
 
-from grappler_go_training.workloads.placement import on_gpu
 from grappler_go_training.workloads.registry import PAPER, SPLIT_OF, get, names
 from grappler_go_training.workloads.workload import SPLITS, Workload, cache_folder
 
@@ -32,7 +30,6 @@ __all__ = [
     "cache_folder",
     "get",
     "names",
-    "on_gpu",
     "synthetic",
 ]
 
