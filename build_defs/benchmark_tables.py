@@ -49,7 +49,8 @@ as GO's paper took, from `grappler-go bench baselines`
 _PICTURE = """
 ![A step of rnnlm-4 on four simulated GPUs](docs/results/timeline.png)
 
-rnnlm-4 as human_expert places it, a layer to a GPU: each device's ops, and below them what the links carry.
+rnnlm-4 as human_expert places it, a layer to a GPU: each device's ops, and below them what the
+links carry.
 """
 # Of the many, for the README.
 _SOME_ROWS = ("rnnlm-4", "gnmt-4", "transformer-xl-4", "inception-v3-b32", "wavenet-4x36")

@@ -81,6 +81,7 @@ def test_the_section_about_baselines_is_there_once_there_are_results(monkeypatch
     assert benchmark_tables.rendered(page) == page
     cell = {"workload": "w-2", "machine": "p100x2", "baseline": "metis", "plans": 50, "error": ""}
     cell |= {"step_ms": 12.0, "out_of_memory": False, "seconds": 0.25}
+    cell |= {"max_seconds": 30.0, "where": "a machine"}
     lines = [
         cell,
         cell | {"step_ms": 14.0},
@@ -91,6 +92,8 @@ def test_the_section_about_baselines_is_there_once_there_are_results(monkeypatch
     (tmp_path / "results" / "b.jsonl").write_text(text, encoding="utf-8")
     written = benchmark_tables.rendered(page)
     assert "50 plans" in written
+    assert "30 s allow" in written
+    assert "a machine" in written
     assert "| ms a step (s to plan) | metis | heft |" in written
     assert "| w-2 (p100x2) | 13 (0.25) | OOM (0.25) |" in written
     assert "| w-4 (p100x2) |  | 1,234 (0.25) |" in written
