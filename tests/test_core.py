@@ -227,6 +227,7 @@ def test_a_machine_is_what_was_said(machine):
         "memory_bytes": 0,
         "cores": 1,
         "dispatch_us": 1.0,
+        "calibration": None,
     }
     assert [(link["src"], link["dst"]) for link in machine.links] == [(0, 1), (1, 0)]
     again = core.Machine.from_json(machine.to_json())
