@@ -32,11 +32,12 @@ paper's programs on simulated P100s, as many as the paper took, placed by each
 baseline. Variables are placed with the ops that use them, and nothing here ran:
 these are milliseconds of the simulator. OOM: some GPU's 16 GiB are too few.
 Searches (simulated_annealing, genetic, hdp) simulated {plans} plans, or as many as
-{seconds} s allow: HDP's, which the paper gave hours on each graph, has hardly learned
-by then. Of metis and kahip, whose results depend on the seed, the mean of seeds 0, 1
+{seconds} s allow (what is under way then is finished): HDP's, which the paper gave
+hours on each graph, has hardly learned by then. Of metis and kahip, whose results
+depend on the seed, the mean of seeds 0, 1
 and 2. In brackets: seconds that planning took.
 
-![Simulated steps by baseline](results/baselines.png)
+![Simulated steps by baseline, seed 0](results/baselines.png)
 
 """
 _PLACEMENT = """## Placement, simulated

@@ -186,21 +186,29 @@ def test_m_topo_balances_memory(branches):
     assert (np.diff(device[movable]) >= 0).all()
 
 
-def test_metis_weighs_ops_rather_than_count_them():
-    """A dozen products, and a long chain of ops that take next to no time: counted, the
-    chain would have a device to itself."""
-    import tensorflow as tf
-
-    def step(x, y):
-        for _ in range(30):
-            y = tf.tanh(tf.sin(y))
-        return [tf.reduce_sum(tf.matmul(x, tf.roll(x, k, 0))) for k in range(12)], y
-
-    graph = op_graph(step, tf.ones((256, 256)), tf.ones((8,)))
-    problem = baselines.Problem(graph, cpus(2))
-    device = np.maximum(make("metis", graph, cpus(2)).device, 0)
-    load = np.bincount(device, problem.micros[:, 0], minlength=2)
-    assert load.max() / load.sum() < 0.6
+def test_partitioners_are_told_microseconds_and_bytes(branches):
+    """METIS itself is too lenient with small graphs to show it."""
+    problem = baselines.Problem(branches, cpus(2))
+    vertices = partition._vertices(problem)
+    of = vertices.of_unit
+    # No memory limits here: nothing but time. At least 1 each.
+    share = problem.unit_mean_micros / problem.unit_mean_micros.sum()
+    told = vertices.weight[of[problem.movable]]
+    np.testing.assert_allclose(told, np.maximum(1, share[problem.movable] * 1e8), atol=1)
+    assert told.max() > 1000 * told.min()
+    xadj, adjncy, weights = partition._adjacency(problem, vertices)
+    src, dst, nbytes = problem.unit_edges
+    pairs: dict[tuple[int, int], float] = {}
+    for a, b, size in zip(of[src].tolist(), of[dst].tolist(), nbytes.tolist(), strict=True):
+        if a != b:
+            for pair in ((a, b), (b, a)):
+                pairs[pair] = pairs.get(pair, 0.0) + size
+    assert len(adjncy) == len(weights) == len(pairs)
+    scale = 2e8 / sum(pairs.values())
+    for vertex in range(len(vertices.weight)):
+        for k in range(xadj[vertex], xadj[vertex + 1]):
+            expected = max(1.0, pairs[vertex, int(adjncy[k])] * scale)
+            assert weights[k] == pytest.approx(expected, abs=1)
 
 
 @pytest.mark.parametrize("name", ["metis", "kahip", "mtkahypar"])

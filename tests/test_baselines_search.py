@@ -74,3 +74,14 @@ def test_a_search_in_groups_starts_with_the_experts_placement(name, training, mo
     found = make(name, training, machine, baselines.Budget(plans=20))
     step_ms = grappler_go.simulate(training, found, machine).step_ms
     assert step_ms <= expert.step_ms * 1.000001
+
+
+def test_groups_do_not_mix_what_their_start_keeps_apart(training, monkeypatch):
+    from grappler_go_training.baselines import anneal
+
+    monkeypatch.setattr(anneal, "MAX_GROUPS", 6)
+    problem = baselines.Problem(training, cpus(2))
+    expert = baselines.BASELINES["human_expert"].make(problem, baselines.Budget(), 0)
+    groups = anneal.Groups(problem, expert)
+    again = groups.plan(groups.from_plan(expert), "again")
+    np.testing.assert_array_equal(again.device, expert.device)

@@ -142,6 +142,35 @@ TEST_F(PlacementTest, GradientsThatGrapplerAddsUpInPlaceMayMove) {
   EXPECT_FALSE(PlacementOf(graph, machine_, rules_).may_be_on(unit, 1));
 }
 
+TEST_F(PlacementTest, StringsStayWithWhatMakesThem) {
+  const std::string bytes = GraphBuilder()
+                                .Arg("text", {4}, kString)
+                                .Node("same", "Identity", {"text"},
+                                      {{"T", TypeAttrValue(kString)}}, kCpu0)
+                                .Build();
+  const OpGraph graph = *OpGraph::Parse(bytes, {});
+  const std::vector<int32_t> unit = UnitsOf(graph, false);
+  EXPECT_EQ(unit[graph.find("same")], unit[graph.find("text")]);
+}
+
+TEST_F(PlacementTest, AUnitThatIsSplitOverDevicesAlreadyStays) {
+  const GraphBuilder::Attrs with_a = {{"T", TypeAttrValue(kFloat)},
+                                      {"_class", StringListAttr({"loc:@a"})}};
+  const std::string bytes = GraphBuilder()
+                                .Arg("x", {4, 4})
+                                .Node("a", "Neg", {"x"}, kT, kGpu0)
+                                .Node("b", "Neg", {"a"}, with_a, kGpu1)
+                                .Node("c", "Neg", {"b"}, kT, kGpu1)
+                                .Build();
+  const OpGraph graph = *OpGraph::Parse(bytes, {});
+  rules_.free_state = false;
+  const Placement p = PlacementOf(graph, machine_, rules_);
+  const int32_t unit = p.unit[graph.find("b")];
+  ASSERT_EQ(unit, p.unit[graph.find("a")]);
+  EXPECT_EQ(p.pinned[unit], 1);
+  EXPECT_EQ(p.pinned[p.unit[graph.find("c")]], 0);
+}
+
 TEST_F(PlacementTest, ALoopIsOneUnit) {
   const Placement p = PlacementOf(graph_, machine_, rules_);
   EXPECT_EQ(p.unit[Op("in_loop")], p.unit[Op("enter")]);
