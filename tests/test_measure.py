@@ -24,6 +24,7 @@ from grappler_go_training.measure import (
     worker,
 )
 from grappler_go_training.measure.measurement import Cache
+from grappler_go_training.measure.store import Store
 
 import grappler_go
 from grappler_go.cli import main as cli
@@ -417,7 +418,7 @@ def test_fidelity_goes_on_where_it_was_stopped(tmp_path, no_processes):
     rows = compared.run()
     assert len(rows) == len(no_processes) == 5
     assert [row.error for row in rows].count("died") == 1
-    assert fidelity.read_rows(out) == rows
+    assert Store(out).rows() == rows
     # Stopped in the middle of a line: that plan and the failed one are run again.
     whole = out.read_text().splitlines(keepends=True)
     out.write_text("".join(whole[:4]) + whole[4][:20])
@@ -425,7 +426,7 @@ def test_fidelity_goes_on_where_it_was_stopped(tmp_path, no_processes):
     again = compared.run()
     assert len(no_processes) == 2
     assert [row.plan for row in again] == [row.plan for row in rows]
-    assert len(fidelity.read_rows(out)) == 5
+    assert len(Store(out).rows()) == 5
     # Other costs: simulated again, not measured again.
     no_processes.clear()
     slow = grappler_go.load_machine("cpu-laptop")
@@ -434,10 +435,43 @@ def test_fidelity_goes_on_where_it_was_stopped(tmp_path, no_processes):
     assert all(a.simulated_ms != b.simulated_ms for a, b in zip(other, again, strict=True))
 
 
+def test_what_was_measured_is_simulated_again_without_running(tmp_path, no_processes):
+    out = tmp_path / "rows.jsonl"
+    rows = fidelity.Fidelity(["p", "q"], ["one_process"], plans=5, out=out).run()
+    no_processes.clear()
+    same, left = fidelity.simulate_again(out)
+    assert (same, left, no_processes) == (rows, 0, [])
+    slow = grappler_go.load_machine("cpu-laptop")
+    other, left = fidelity.simulate_again(out, slow)
+    assert (left, no_processes) == (0, [])
+    assert Store(out).rows() == other
+    for before, after in zip(rows, other, strict=True):
+        assert (after.key, after.ms, after.error) == (before.key, before.ms, before.error)
+        assert after.simulated_ms != before.simulated_ms
+        assert after.simulated_reference_ms != before.simulated_reference_ms
+    # A row without its plan is still a row.
+    next((tmp_path / "rows.plans").glob(f"{rows[1].key}.json")).unlink()
+    again, left = fidelity.simulate_again(out)
+    assert left == 1
+    assert [row.simulated_ms for row in again if row.key == rows[1].key] == [other[1].simulated_ms]
+    assert again[0].simulated_ms == rows[0].simulated_ms
+
+
+def test_measured_plans_stay_when_others_would_be_made_now(tmp_path, no_processes):
+    out = tmp_path / "rows.jsonl"
+    compared = fidelity.Fidelity(["p"], ["one_process"], plans=5, out=out)
+    rows = compared.run()
+    no_processes.clear()
+    again = dataclasses.replace(compared, plans=8, seed=1).run()
+    assert {row.key for row in rows} < {row.key for row in again}
+    assert len(again) == 8
+    assert len(no_processes) == 4  # three more, and the one that had failed
+
+
 def test_a_file_that_is_none_of_ours_is_refused(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"a": 1}\n')
     with pytest.raises(ValueError, match=r"x\.jsonl, line 1: not a row"):
-        fidelity.read_rows(tmp_path / "x.jsonl")
+        Store(tmp_path / "x.jsonl").rows()
 
 
 def test_the_command_prints_stores_and_draws(tmp_path, no_processes, capsys):
@@ -454,6 +488,13 @@ def test_the_command_prints_stores_and_draws(tmp_path, no_processes, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["fidelity"][0]["plans"] == 4
     assert told["failed"] == []
+    before = [row.ms for row in Store(rows).rows()]
+    flags = [f"--out={rows}", "--machine=cpu-laptop", "--json"]
+    assert cli.main(["bench", "fidelity", "--simulate_again", *flags]) == 0
+    assert json.loads(capsys.readouterr().out)["fidelity"][0]["plans"] == 4
+    assert [row.ms for row in Store(rows).rows()] == before
+    assert cli.main(["bench", "fidelity", "mlp-train", "--simulate_again", *flags]) == 2
+    assert "no programs" in capsys.readouterr().err
 
 
 def test_without_the_training_package_the_command_says_what_to_install(monkeypatch, capsys):

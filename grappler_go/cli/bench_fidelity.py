@@ -24,6 +24,13 @@ def define_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_integer("plans", 30, "fidelity: plans of each program.", 2, flag_values=values)
+    flags.DEFINE_bool(
+        "simulate_again",
+        False,
+        "fidelity: run nothing; simulate the plans that --out was measured with once more, "
+        "after the simulator or the machine's costs have changed.",
+        flag_values=values,
+    )
     flags.DEFINE_list(
         "kinds",
         ["one_process", "cluster"],
@@ -42,17 +49,11 @@ def run(programs: list[str], values: flags.FlagValues) -> int:
     Raises:
       UsageError: the training package is not there, or a flag makes no sense.
     """
+    if values.simulate_again and (not values.out or programs):
+        raise common.UsageError("--simulate_again takes --out=FILE and no programs: all in it")
     fidelity = _training_module("fidelity")
     machine = settings.parse_devices(values.machine, must_exist=False) if values.machine else None
     common.import_tensorflow()
-    comparison = fidelity.Fidelity(
-        programs=programs or fidelity.PROGRAMS,
-        kinds=values.kinds,
-        plans=values.plans,
-        machine=machine,
-        out=values.out,
-        timeout_s=values.timeout,
-    )
     with bench_table.progress_bar(1, "fidelity") as bar:
 
         def tell(progress: Any) -> None:
@@ -63,7 +64,20 @@ def run(programs: list[str], values: flags.FlagValues) -> int:
                 description=f"fidelity: {progress.text}",
             )
 
-        rows = comparison.run(tell)
+        if values.simulate_again:
+            rows, left = fidelity.simulate_again(values.out, machine, tell)
+        else:
+            comparison = fidelity.Fidelity(
+                programs=programs or fidelity.PROGRAMS,
+                kinds=values.kinds,
+                plans=values.plans,
+                machine=machine,
+                out=values.out,
+                timeout_s=values.timeout,
+            )
+            rows, left = comparison.run(tell), 0
+    if left:
+        common.complain(f"{left} rows have no plan beside {values.out} and are as they were")
     agreements = fidelity.summarize(rows)
     told = {
         "fidelity": [one.to_dict() for one in agreements],

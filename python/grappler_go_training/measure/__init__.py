@@ -12,7 +12,7 @@ session      the processes: one program kept warm; a cluster of two workers on l
 worker       the process that runs the program; server: one worker of the cluster
 measurement  what came of it, as a file
 memory       how much of it a step took
-candidates   plans to compare the simulator with; fidelity: the comparison
+candidates   plans to compare the simulator with; fidelity: the comparison; store: its files
 judge        TensorFlow's own cost model on the same placements
 """
 

@@ -34,6 +34,7 @@ class Row:
       judge_ms: from TensorFlow's own cost model; None: it has none, or does not take the
         graph.
       machine: whose costs were simulated.
+      where: what it was measured on, in words.
     """
 
     program: str
@@ -55,6 +56,7 @@ class Row:
     simulated_resident_bytes: int = 0
     judge_ms: float | None = None
     machine: str = ""
+    where: str = ""
 
     @property
     def simulated_ratio(self) -> float:

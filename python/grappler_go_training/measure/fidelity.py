@@ -5,13 +5,12 @@ Nothing of the simulator may be fitted to these programs: the figure would say n
 
 import dataclasses
 import functools
-import json
 import os
-import pathlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import grappler_go
+from grappler_go.bench import environment
 from grappler_go.bench.process import WorkerError
 from grappler_go.captured import CapturedGraph
 from grappler_go_training.measure import judge
@@ -20,6 +19,7 @@ from grappler_go_training.measure.candidates import Candidate, machine_of_kind, 
 from grappler_go_training.measure.measurement import Cache, Measurement
 from grappler_go_training.measure.run import capture_graph, measure_plans
 from grappler_go_training.measure.session import KINDS
+from grappler_go_training.measure.store import Store
 
 if TYPE_CHECKING:
     from grappler_go import Machine
@@ -55,8 +55,9 @@ class Fidelity:
       kinds: of KINDS.
       plans: of each program; split evenly between the kinds.
       machine: whose costs the simulator takes; see machine_of_kind().
-      out: a .jsonl file that gets a row for each plan as soon as it is measured; plans
-        that are in it are not run again. None: nothing is stored.
+      out: a .jsonl file that gets a row for each plan as soon as it is measured, and
+        plans and graphs beside it (see store.py). Plans that are there are not run again,
+        nor replaced when the baselines make others by now. None: nothing is stored.
       timeout_s, memory_limit: as measure_plans().
       seed: of the random plans.
     """
@@ -77,15 +78,16 @@ class Fidelity:
           ValueError: an unknown kind, or `out` is not a file of rows.
           OSError: `out` cannot be read or written.
         """
-        stored = read_rows(self.out) if self.out is not None else []
-        known = {(row.program, row.kind, row.key): row for row in stored}
+        store = Store(self.out) if self.out is not None else None
+        known = store.rows() if store is not None else []
         rows: list[Row] = []
         total = len(self.programs) * len(self.kinds) * self._each
         for program in self.programs:
             for kind in self.kinds:
                 on_progress(Progress(f"{program}, {kind}", len(rows), total))
                 told = functools.partial(self._tell, on_progress, len(rows), total)
-                rows += self._run_one(program, kind, known, told)
+                before = [row for row in known if (row.program, row.kind) == (program, kind)]
+                rows += self._run_one(program, kind, store, before, told)
         on_progress(Progress("", total, total))
         return rows
 
@@ -103,7 +105,8 @@ class Fidelity:
         self,
         program: str,
         kind: str,
-        known: dict[tuple[str, str, str], Row],
+        store: Store | None,
+        before: Sequence[Row],
         told: Callable[[str, int], None],
     ) -> list[Row]:
         try:
@@ -111,30 +114,40 @@ class Fidelity:
         except (WorkerError, ValueError) as error:
             return [Row(program, kind, "none", "nothing", key="", error=str(error))]
         machine = machine_of_kind(kind, self.machine)
-        candidates = make_candidates(graph.op_graph(), machine, kind, self._each, self.seed)
         cache = Cache(None)
-        keys = [cache.key(program, one.plan, kind=kind) for one in candidates]
+        known = {row.key: row for row in before}
+        plans: dict[str, Candidate] = {}
+        if store is not None:
+            plans = _kept(store, before, graph.op_graph().fingerprint)
+        for one in make_candidates(graph.op_graph(), machine, kind, self._each, self.seed):
+            if len(plans) < self._each:
+                plans.setdefault(cache.key(program, one.plan, kind=kind), one)
+        keys, candidates = list(plans), list(plans.values())
+        if store is not None:
+            for key, one in plans.items():
+                store.keep_plan(key, one.plan, graph)
         simulated = _simulate(graph, candidates, machine, kind)
         rows: dict[int, Row] = {}
         left = []
         for number, key in enumerate(keys):
-            before = known.get((program, kind, key))
-            if before is None or before.error is not None:
+            one_before = known.get(key)
+            if one_before is None or one_before.error is not None:
                 left.append(number)
                 continue
             # Costs may have changed since; what was measured has not.
-            rows[number] = dataclasses.replace(before, **simulated[number])
+            rows[number] = dataclasses.replace(one_before, **simulated[number])
+        where = "{cores} cores of {cpu}, TensorFlow {tensorflow}".format(**environment.describe())
 
         def keep(place: int, measurement: Measurement) -> None:
             number = left[place]
             one = candidates[number]
             row = Row(
-                program, kind, one.name, one.decides, keys[number],
+                program, kind, one.name, one.decides, keys[number], where=where,
                 **_measured(measurement), **simulated[number],
             )  # fmt: skip
             rows[number] = row
-            if self.out is not None:
-                _append(self.out, row)
+            if store is not None:
+                store.keep(row)
             told(f"{program}, {kind}: {one.name}", len(rows))
 
         measure_plans(
@@ -149,10 +162,69 @@ class Fidelity:
         return [rows[number] for number in sorted(rows)]
 
 
+def simulate_again(
+    out: str | os.PathLike[str],
+    machine: "Machine | None" = None,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+) -> tuple[list[Row], int]:
+    """What the simulator and the machine's costs say now of plans that were measured
+    before. Nothing is run, and no process started.
+
+    Args:
+      out: the file of Fidelity.run(); its rows are replaced. The folder beside it must
+        hold the plans.
+      machine: see machine_of_kind().
+
+    Returns:
+      All rows of the file, and how many of them had no plan beside them and are as they
+      were.
+
+    Raises:
+      OSError, ValueError: the file, a plan or a graph cannot be read.
+    """
+    store = Store(out)
+    rows = {row.key: row for row in store.rows()}
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows.values():
+        groups.setdefault((row.program, row.kind), []).append(row)
+    done = left = 0
+    for (program, kind), group in groups.items():
+        on_progress(Progress(f"{program}, {kind}", done, len(rows)))
+        plans = _kept(store, group)
+        done, left = done + len(group), left + len(group) - len(plans)
+        if not plans:
+            continue
+        graph = store.graph(next(iter(plans.values())).plan.fingerprint)
+        if graph is None:
+            left += len(plans)
+            continue
+        simulated = _simulate(graph, list(plans.values()), machine_of_kind(kind, machine), kind)
+        for key, fields in zip(plans, simulated, strict=True):
+            rows[key] = dataclasses.replace(rows[key], **fields)
+    store.replace(list(rows.values()))
+    on_progress(Progress("", len(rows), len(rows)))
+    return list(rows.values()), left
+
+
+def _kept(store: Store, rows: Sequence[Row], fingerprint: str = "") -> dict[str, Candidate]:
+    """The plans of rows by their keys, as far as they were kept: those for the graph of
+    this fingerprint, or without one for the graph of the first."""
+    found: dict[str, Candidate] = {}
+    for row in rows:
+        plan = store.plan(row.key)
+        if plan is None:
+            continue
+        fingerprint = fingerprint or plan.fingerprint
+        if plan.fingerprint == fingerprint:
+            found[row.key] = Candidate(row.plan, row.decides, plan)
+    return found
+
+
 def _simulate(
     graph: CapturedGraph, candidates: Sequence[Candidate], machine: "Machine", kind: str
 ) -> list[dict[str, Any]]:
-    """The simulated fields of each candidate's row; the first decides nothing."""
+    """The simulated fields of each candidate's row."""
+    nothing = grappler_go.simulate(graph, None, machine)
     steps = grappler_go.simulate_plans(graph, [one.plan for one in candidates], machine)
     told = []
     for one, step in zip(candidates, steps, strict=True):
@@ -165,7 +237,7 @@ def _simulate(
         told.append(
             {
                 "simulated_ms": step.step_ms,
-                "simulated_reference_ms": steps[0].step_ms,
+                "simulated_reference_ms": nothing.step_ms,
                 "simulated_peak_bytes": sum(step.peak_bytes.values()),
                 "simulated_resident_bytes": sum(d.resident_bytes for d in step.devices),
                 "judge_ms": judged,
@@ -196,38 +268,3 @@ def summarize(rows: Sequence[Row]) -> list[Agreement]:
     for row in rows:
         groups.setdefault((row.program, row.kind), []).append(row)
     return [agreement(group) for group in groups.values()]
-
-
-def read_rows(path: str | os.PathLike[str]) -> list[Row]:
-    """The rows of a file that Fidelity.run() wrote, none if there is none. Of a plan that
-    is there twice, the later one.
-
-    Raises:
-      OSError: it cannot be read.
-      ValueError: a line is not a row; one that was cut off at the end is left out.
-    """
-    file = pathlib.Path(path)
-    if not file.exists():
-        return []
-    rows: dict[tuple[str, str, str], Row] = {}
-    text = file.read_text(encoding="utf-8")
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if not line.endswith("\n"):
-            break
-        try:
-            row = Row(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: not a row ({error})") from error
-        rows[row.program, row.kind, row.key] = row
-    return list(rows.values())
-
-
-def _append(path: str | os.PathLike[str], row: Row) -> None:
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    before = file.read_bytes() if file.exists() else b""
-    with file.open("ab") as lines:
-        if before and not before.endswith(b"\n"):
-            # A run that was stopped while writing.
-            lines.truncate(before.rfind(b"\n") + 1)
-        lines.write((json.dumps(row.to_dict()) + "\n").encode())
