@@ -4,8 +4,8 @@
     python build_defs/benchmark_tables.py --check  # fails if they are not up to date
 
 A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
-`grappler-go bench --save` wrote, `bench overhead`, `bench simulator` and `bench fidelity`
-among them, or `bench outputs --out`.
+`grappler-go bench --save` wrote, `bench overhead` and `bench simulator` among them, or
+`bench outputs --out` or `bench fidelity --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; nothing as long as there is no such file.
@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "python")]
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
@@ -124,13 +125,15 @@ def _placed(cells: list[dict[str, Any]]) -> str:
 def _table(name: str) -> str:
     path = DOCS / "results" / name
     if path.suffix == ".jsonl":
+        if not path.exists():
+            return ""
         lines = path.read_text(encoding="utf-8").splitlines()
-        return _outputs([json.loads(line) for line in lines])
+        read = [json.loads(line) for line in lines]
+        return _fidelity(name, read) if "simulated_ms" in read[0] else _outputs(read)
     stored = json.loads(path.read_text(encoding="utf-8"))
     for key, table in (
         ("graphs", _overhead),
         ("simulator", _simulator),
-        ("fidelity", _fidelity),
         ("programs", _programs_of),
     ):
         if key in stored:
@@ -171,25 +174,75 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def _fidelity(stored: dict[str, Any]) -> str:
-    head = [
-        *("program", "plans", "Spearman", "pairs in order", "time", "ratio", "peak"),
-        *("above variables", "Grappler's pairs", "same as ours", "noise"),
-    ]
+_TARGETS = {
+    "spearman": "rank correlation of 0.9 or above",
+    "time_error": "median error of the time of 15 % or below",
+    "memory_error": "median error of the peak of 10 % or below",
+    "judge_agrees": "90 % of pairs or more as Grappler's cost model has them",
+}
+
+
+def _fidelity(name: str, read: list[dict[str, Any]]) -> str:
+    """A row a program, and which targets are met."""
+    from grappler_go_training.measure.agreement import Row, summarize
+
+    rows = [Row(**values) for values in read]
+    found = summarize(rows)
     keys = (
         *("pairs_right", "time_error", "ratio_error", "memory_error", "above_resident_error"),
         *("judge_right", "judge_agrees", "spread"),
     )
-    rows = [
+    judged = any(one.judge_right is not None for one in found)
+    shown = [key for key in keys if judged or not key.startswith("judge")]
+    titles = dict(
+        zip(
+            keys,
+            (
+                *("pairs in order", "time", "ratio", "peak", "above variables"),
+                *("Grappler's pairs", "same as Grappler's", "noise"),
+            ),
+            strict=True,
+        )
+    )
+    table = [
         [
-            one["program"] + ("" if one["kind"] == "one_process" else ", two workers"),
-            f"{one['plans']} of {one['plans'] + one['failed']}",
-            "" if one["spearman"] is None else f"{one['spearman']:.2f}",
-            *("" if one[key] is None else f"{one[key]:.0%}" for key in keys),
+            one.program,
+            f"{one.plans} of {one.plans + one.failed}",
+            "" if one.spearman is None else f"{one.spearman:.2f}",
+            *(_percent(getattr(one, key)) for key in shown),
         ]
-        for one in stored["fidelity"]
+        for one in found
     ]
-    return f"Costs: {stored['machine']}.\n\n" + _rows(head, rows)
+    kinds = {"one_process": "one process", "cluster": "two workers of one core each"}
+    where = " and ".join(sorted({row.where for row in rows if row.where}))
+    costs = " and ".join(sorted({row.machine for row in rows}))
+    run_in = " and ".join(kinds[kind] for kind in sorted({row.kind for row in rows}))
+    origin = f"docs/results/{name}: {run_in}, {where}; costs: {costs}.\n\n"
+    head = ["program", "plans", "Spearman", *(titles[key] for key in shown)]
+    return origin + _rows(head, table) + "\n" + _reached(found)
+
+
+def _reached(found: list[Any]) -> str:
+    """Which targets are met on how many programs; where they are not, by how much."""
+    lines = []
+    for key, target in _TARGETS.items():
+        known = [one for one in found if getattr(one, key) is not None]
+        if not known:
+            continue
+        missed = {one.program: one.missed[key] for one in known if key in one.missed}
+        text = f"- A {target}: {len(known) - len(missed)} of {len(known)} programs"
+        if missed:
+            told = [
+                f"{program} {value:.2f}" if key == "spearman" else f"{program} {value:.0%}"
+                for program, value in missed.items()
+            ]
+            text += f"; missed on {', '.join(told)}"
+        lines.append(text + ".\n")
+    return "".join(lines)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"
 
 
 def _programs_of(stored: dict[str, Any]) -> str:

@@ -101,6 +101,36 @@ def test_the_section_about_baselines_is_there_once_there_are_results(monkeypatch
     assert written.endswith("<!-- end -->\nafter\n")
 
 
+def test_the_table_about_fidelity_says_which_targets_are_missed(monkeypatch, tmp_path):
+    pytest.importorskip("scipy")
+    sys.path.insert(0, str(_SCRIPT.parent))
+    import benchmark_tables
+    from grappler_go_training.measure.agreement import Row
+
+    page = "<!-- table: f.jsonl -->\n<!-- end -->\nafter\n"
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(benchmark_tables, "DOCS", tmp_path)
+    assert benchmark_tables.rendered(page) == page
+    rows = [
+        Row(
+            program, "cluster", str(number), "device", f"{program}{number}",
+            ms=ms, reference_ms=10.0, ratio=ms / 10, simulated_ms=ms * wrong,
+            simulated_reference_ms=10.0, peak_bytes=100, simulated_peak_bytes=95,
+            judge_ms=ms, machine="m", where="a place",
+        )
+        for program, wrong in (("good", 1.05), ("bad", 2.0))
+        for number, ms in enumerate((10.0, 20.0, 30.0))
+    ]  # fmt: skip
+    text = "".join(json.dumps(row.to_dict()) + "\n" for row in rows)
+    (tmp_path / "results" / "f.jsonl").write_text(text, encoding="utf-8")
+    written = benchmark_tables.rendered(page)
+    assert "two workers of one core each, a place; costs: m." in written
+    assert "| good | 3 of 3 | 1.00 | 100% | 5% | 5% | 5% |" in written
+    assert "15 % or below: 1 of 2 programs; missed on bad 100%." in written
+    assert "rank correlation of 0.9 or above: 2 of 2 programs.\n" in written
+    assert benchmark_tables.rendered(written) == written
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda path: path.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

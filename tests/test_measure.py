@@ -19,6 +19,7 @@ from grappler_go_training.measure import (
     fidelity,
     judge,
     measurement,
+    op_times,
     run,
     session,
     worker,
@@ -158,6 +159,18 @@ def test_a_program_that_cannot_be_made_is_tried_once(programs):
         "the program did not start: ValueError: no such data"
     }
     assert (programs / "started").read_text() == "x"
+
+
+def test_a_step_is_profiled_op_by_op(programs):
+    with measure.Session("measured_programs:tiny") as one:
+        micros = one.op_micros()
+        graph = one.graph.op_graph()
+        found = op_times.by_type(graph, micros, candidates.machine_of_kind("one_process"))
+    kinds = {each.op: each for each in found}
+    products = [op for op in graph.ops if "MatMul" in op]
+    assert sum(each.ops for op, each in kinds.items() if "MatMul" in op) == len(products)
+    assert all(0 < each.measured_us < 1e6 for each in found if "MatMul" in each.op)
+    assert all(each.simulated_us > 0 for each in found if "MatMul" in each.op)
 
 
 def test_a_plan_for_another_graph_is_refused_and_the_session_goes_on(programs):
@@ -389,11 +402,14 @@ def test_agreement_by_hand():
     assert found.ratio_error == pytest.approx((0.0 + (1.4 / 1.02 - 1)) / 2)
     assert found.memory_error == pytest.approx(0.2)
     assert found.above_resident_error == pytest.approx(0.5)
+    assert set(found.missed) == {"spearman", "time_error", "memory_error", "judge_agrees"}
+    assert found.missed["time_error"] == found.time_error
 
 
 def test_nothing_measured_has_no_figures():
     found = agreement.agreement([dataclasses.replace(_row("a", 0.0, 1.0), error="died")])
     assert (found.plans, found.failed, found.spearman, found.time_error) == (0, 1, None, None)
+    assert found.missed == {}
 
 
 @pytest.fixture

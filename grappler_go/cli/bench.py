@@ -34,7 +34,7 @@ plans that differ by more than 5 %, share of pairs in the right order, median er
 time, of its ratio to the step without a plan, and of peak memory; beside it TensorFlow's
 own cost model on the same placements. Needs the training package; --out as above, with
 the plans beside it: --simulate_again compares what was measured with the simulator and
-the costs (--machine) of today, and runs nothing.
+the costs (--machine) of today, and runs nothing. --ops says which types of ops are off.
 
 Examples:
   grappler-go bench transformer-train
@@ -46,6 +46,7 @@ Examples:
   grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
   grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
   grappler-go bench fidelity mlp-train dlrm-train --plans=10 --out=fidelity.jsonl --chart=f.png
+  grappler-go bench fidelity mlp-train --ops --machine=machine.json
   grappler-go bench fidelity --simulate_again --out=fidelity.jsonl --machine=machine.json
 """
 

@@ -1,6 +1,8 @@
 """`grappler-go bench fidelity`: how far the simulator is from what is measured."""
 
+import dataclasses
 import importlib
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +15,8 @@ _NUMBERS = (
     *("plans", "Spearman", "pairs", "time", "ratio", "peak", "above vars"),
     *("Grappler's", "both", "noise"),
 )
+# Of a program's types of ops, those that are shown.
+_MOST_TYPES = 15
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -29,6 +33,13 @@ def define_flags(values: flags.FlagValues) -> None:
         False,
         "fidelity: run nothing; simulate the plans that --out was measured with once more, "
         "after the simulator or the machine's costs have changed.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "ops",
+        False,
+        "fidelity: run no plans; profile a step of each program and show which types of ops "
+        "take longer or shorter than the simulator says.",
         flag_values=values,
     )
     flags.DEFINE_list(
@@ -54,6 +65,8 @@ def run(programs: list[str], values: flags.FlagValues) -> int:
     fidelity = _training_module("fidelity")
     machine = settings.parse_devices(values.machine, must_exist=False) if values.machine else None
     common.import_tensorflow()
+    if values.ops:
+        return _run_ops(programs or fidelity.PROGRAMS, machine, values)
     with bench_table.progress_bar(1, "fidelity") as bar:
 
         def tell(progress: Any) -> None:
@@ -78,7 +91,7 @@ def run(programs: list[str], values: flags.FlagValues) -> int:
             rows, left = comparison.run(tell), 0
     if left:
         common.complain(f"{left} rows have no plan beside {values.out} and are as they were")
-    agreements = fidelity.summarize(rows)
+    agreements = _training_module("agreement").summarize(rows)
     told = {
         "fidelity": [one.to_dict() for one in agreements],
         "machine": machine.name if machine is not None else "default rates",
@@ -92,6 +105,36 @@ def run(programs: list[str], values: flags.FlagValues) -> int:
         with common.drawing(values.chart):
             _training_module("chart").draw(rows, values.chart, note)
     return 1 if any(row.error is not None for row in rows) else 0
+
+
+def _run_ops(programs: Sequence[str], machine: Any, values: flags.FlagValues) -> int:
+    op_times = _training_module("op_times")
+    told: dict[str, list[Any]] = {}
+    with bench_table.progress_bar(len(programs), "profiling") as bar:
+        for program in programs:
+            told[program] = op_times.compare(program, machine, timeout_s=values.timeout)
+            bar.advance(bar.task_ids[0])
+    if values.json:
+        rows = {name: [dataclasses.asdict(one) for one in each] for name, each in told.items()}
+        common.print_json({"op_times": rows})
+        return 0
+    numbers = ("ops", "measured us", "simulated us", "difference")
+    for program, each in told.items():
+        measured = sum(one.measured_us for one in each)
+        table = common.new_table(
+            f"{program}: {measured / 1e3:.3g} ms in kernels, "
+            f"{sum(one.simulated_us for one in each) / 1e3:.3g} ms simulated",
+            *("op", "class", *numbers),
+            right=numbers,
+        )
+        for one in each[:_MOST_TYPES]:
+            off = one.simulated_us - one.measured_us
+            table.add_row(
+                one.op, one.op_class, str(one.ops), f"{one.measured_us:,.0f}",
+                f"{one.simulated_us:,.0f}", f"{off / measured:+.1%}",
+            )  # fmt: skip
+        common.OUT.print(table)
+    return 0
 
 
 def _training_module(name: str) -> ModuleType:

@@ -13,6 +13,7 @@ worker       the process that runs the program; server: one worker of the cluste
 measurement  what came of it, as a file
 memory       how much of it a step took
 candidates   plans to compare the simulator with; fidelity: the comparison; store: its files
+op_times     where a step's time goes, measured and simulated
 judge        TensorFlow's own cost model on the same placements
 """
 

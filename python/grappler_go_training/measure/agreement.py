@@ -12,6 +12,10 @@ import numpy.typing as npt
 LEAST_DIFFERENCE = 0.05
 _FEWEST_PLANS = 3
 
+# What the simulator is asked to reach within a program, by the field of Agreement.
+LEAST = {"spearman": 0.9, "judge_agrees": 0.9}
+MOST = {"time_error": 0.15, "memory_error": 0.1}
+
 _Floats = npt.NDArray[np.float64]
 
 
@@ -103,6 +107,17 @@ class Agreement:
     judge_agrees: float | None
     spread: float | None
 
+    @property
+    def missed(self) -> dict[str, float]:
+        """The targets (LEAST, MOST) that are missed, and what was reached. One without a
+        figure is not."""
+        values = {name: getattr(self, name) for name in (*LEAST, *MOST)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None and (value < LEAST[name] if name in LEAST else value > MOST[name])
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return dataclasses.asdict(self)
@@ -145,6 +160,14 @@ def agreement(rows: Sequence[Row]) -> Agreement:
         judge_agrees=judged[1],
         spread=statistics.median(row.spread for row in good) if good else None,
     )
+
+
+def summarize(rows: Sequence[Row]) -> list[Agreement]:
+    """One agreement for each program and kind, in the order in which they come."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.program, row.kind), []).append(row)
+    return [agreement(group) for group in groups.values()]
 
 
 def _pairs(measured: _Floats) -> list[tuple[int, int]]:

@@ -14,7 +14,7 @@ from grappler_go.bench import environment
 from grappler_go.bench.process import WorkerError
 from grappler_go.captured import CapturedGraph
 from grappler_go_training.measure import judge
-from grappler_go_training.measure.agreement import Agreement, Row, agreement
+from grappler_go_training.measure.agreement import Row
 from grappler_go_training.measure.candidates import Candidate, machine_of_kind, make_candidates
 from grappler_go_training.measure.measurement import Cache, Measurement
 from grappler_go_training.measure.run import capture_graph, measure_plans
@@ -260,11 +260,3 @@ def _measured(one: Measurement) -> dict[str, Any]:
         "peak_bytes": one.total_peak_bytes,
         "resident_bytes": sum(one.resident_bytes.values()),
     }
-
-
-def summarize(rows: Sequence[Row]) -> list[Agreement]:
-    """One agreement for each program and kind, in the order in which they come."""
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.program, row.kind), []).append(row)
-    return [agreement(group) for group in groups.values()]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("one_process", "cluster")
 WORKERS = 2
 _READINGS, _WARM_UP = 5, 5
+_PROFILED = 10  # steps
 # A port that was free may be taken before TensorFlow has it.
 _PORT_ATTEMPTS = 3
 DEVICES = {
@@ -157,6 +158,15 @@ class Session:
     def pids(self) -> list[int]:
         """The processes of the session."""
         return [self._worker.pid, *(self._cluster.pids if self._cluster else [])]
+
+    def op_micros(self) -> dict[str, float]:
+        """Microseconds of each op of a step without a plan, by its name; see op_times.
+
+        Raises:
+          WorkerError: as measure().
+        """
+        answer = self._worker.ask({"do": "op_times", "steps": _PROFILED}, self._timeout_s)
+        return dict(answer["micros"])
 
     def measure(self, plan: "Plan | None") -> Measurement:
         """Runs the program under a plan, in turns with itself without it: median of 5

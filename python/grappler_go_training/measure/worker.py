@@ -10,6 +10,7 @@ Requests (see grappler_go.bench.process):
   {"do": "measure", "plan": path, "warm_up": 5, "readings": 5}
       -> first_step_ms, readings_ms, reference_readings_ms
   {"do": "step", "plan": path}    one step under the plan -> memory
+  {"do": "op_times", "steps": 10}    profiled without a plan -> micros by the names of ops
 """
 
 import importlib
@@ -102,6 +103,15 @@ class Program:
         memory.reset_peak()
         self._run()
         return memory.read()
+
+    def op_times(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the ops of a step without a plan take."""
+        from grappler_go_training.measure import op_times
+
+        self._switch("")
+        for _ in range(3):
+            self._run()
+        return {"micros": op_times.profile(self._run, request["steps"])}
 
     def _timed(self, steps: int) -> float:
         """Mean milliseconds of a step."""
@@ -206,7 +216,12 @@ def _on_cluster(step: Callable[..., Any], args: tuple[Any, ...]) -> Callable[[],
 if __name__ == "__main__":
     program = Program()
     process.serve(
-        {"start": program.start, "measure": program.measure, "step": program.step},
+        {
+            "start": program.start,
+            "measure": program.measure,
+            "step": program.step,
+            "op_times": program.op_times,
+        },
         int(sys.argv[1]),
         int(sys.argv[2]),
     )
