@@ -1,5 +1,6 @@
 """grappler-go calibrate: timings kept in a folder, fitted, written as a machine, used."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,10 +16,12 @@ from grappler_go_training.calibrate import fit, machine, op_cases, session
 
 from grappler_go import _core
 from grappler_go.bench import process
+from grappler_go.cli import main as cli
 
 _ANSWERS = {
     "about": {"cpu": "a cpu", "cores": 2, "tensorflow": "2.21.0", "memory_bytes": 8 << 30},
     "memory": {"new": 30.0, "cold_read": 20.0},
+    "watch": {"micros": 50.0},
     "launch": {
         "group_launch_micros": 9.0,
         "group_tensor_micros": 3.0,
@@ -76,8 +79,8 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, workers):
     file.write_text("\n".join(lines[:3]) + "\n" + lines[3][:20])  # killed while it wrote
     timings = session.time_machine(tmp_path, only="Floor")
     labels = _labels("Floor")
-    assert started[0].asked == ["about", *labels, "memory", "launch"]
-    assert started[1].asked == [*labels[2:], "memory", "launch"]
+    assert started[0].asked == ["about", "watch", *labels, "memory", "launch", "watch"]
+    assert started[1].asked == [*labels[1:], "memory", "launch", "watch"]
     assert [sample.label for sample in timings.samples] == labels
     assert timings.memory == _ANSWERS["memory"]
     assert session.time_machine(tmp_path, only="Floor") == timings
@@ -92,7 +95,32 @@ def test_a_case_that_fails_is_left_out_and_said(tmp_path, workers):
     assert timings.failed == dict.fromkeys(labels[:2], "no such kernel")
     # The one that died was started again and went on.
     assert started[0].closed
-    assert started[1].asked == [*labels[2:], "memory", "launch"]
+    assert started[1].asked == [*labels[2:], "memory", "launch", "watch"]
+
+
+def test_what_ran_beside_it_is_noticed(tmp_path, workers, monkeypatch, capsys):
+    micros = iter([50.0, 52.0, 90.0, 51.0])
+
+    class Disturbed(_Worker):
+        def ask(self, request, timeout_s):
+            answer = super().ask(request, timeout_s)
+            return {"micros": next(micros)} if request["do"] == "watch" else answer
+
+    workers(lambda number: Disturbed())
+    monkeypatch.setattr(session, "_WATCH_EVERY", 2)
+    timings = session.time_machine(tmp_path / "kept", only="Floor")
+    assert list(timings.watched) == [50.0, 52.0, 90.0, 51.0][: len(timings.watched)]
+    assert len(timings.watched) == -(-len(_labels("Floor")) // 2) + 1
+    assert timings.unsteadiness == pytest.approx(1.8)
+    assert dataclasses.replace(timings, watched=[]).unsteadiness == 1.0
+    monkeypatch.setattr(session, "time_machine", lambda *_, **__: _timings(watched=[50, 90]))
+    assert cli.main(["calibrate", f"--out={tmp_path / 'm.json'}", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "took up to 1.8 times as long" in told.err
+    assert "up to 1.80 times its quickest" in json.loads(told.out)["sources"]["steadiness"]
+    monkeypatch.setattr(session, "time_machine", lambda *_, **__: _timings(watched=[50, 52]))
+    assert cli.main(["calibrate", f"--out={tmp_path / 'm.json'}", "--json"]) == 0
+    assert "something else" not in capsys.readouterr().err
 
 
 def test_a_machine_without_tensorflow_is_an_error(tmp_path, workers):
@@ -126,7 +154,7 @@ def test_the_worker_times_a_case(tmp_path):
     assert about["memory_bytes"] > 1 << 28
 
 
-def _timings(hops=()):
+def _timings(hops=(), watched=()):
     """A machine on which every op takes 2 us, 5 a Mflop and 40 a MB; compiled half."""
     samples = []
     for case in op_cases.all_cases():
@@ -134,7 +162,7 @@ def _timings(hops=()):
         micros = float(fit.terms(work.flops, work.bytes_moved) @ [2, 5, 40, 0])
         samples.append(session.measure.Sample(case.label, case.op, micros, micros / 2))
     return session.Timings(
-        _ANSWERS["about"], samples, {}, _ANSWERS["memory"], _ANSWERS["launch"], hops
+        _ANSWERS["about"], samples, {}, _ANSWERS["memory"], _ANSWERS["launch"], hops, watched
     )
 
 

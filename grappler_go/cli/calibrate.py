@@ -3,7 +3,8 @@
 Each op type at several sizes, run by TensorFlow and compiled by XLA, what a compiled
 group costs to start, what memory costs, and, with --workers=2, sending tensors between
 two single-core workers on this machine. About five minutes; leave the machine alone
-meanwhile. A run that was stopped goes on where it was.
+meanwhile: one case is timed again and again, and where it takes longer than before, you
+are told. A run that was stopped goes on where it was.
 
 From then on grappler_go.enable() decides with these times on this machine, and
 --machine=FILE simulates with them. GRAPPLER_GO_MACHINE names another file; 0: none.
@@ -23,6 +24,8 @@ from grappler_go import devices
 from grappler_go.cli import bench_table, common
 
 USAGE = "[flags]"
+# Times of a machine that is left alone vary by less.
+_MOST_UNSTEADY = 1.15
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_string(
@@ -64,6 +67,12 @@ def run(args: list[str]) -> int:
             on_progress=lambda done, total, what: bar.update(
                 task, completed=done, total=total, description=f"calibrate: {what:30.30}"
             ),
+        )
+    if timings.unsteadiness > _MOST_UNSTEADY:
+        common.complain(
+            f"something else ran meanwhile: the same product took up to "
+            f"{timings.unsteadiness:.1f} times as long. Leave the machine alone and time it "
+            "again: --again"
         )
     machine = machines.machine_of(timings)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -55,12 +55,23 @@ def machine_of(timings: session.Timings) -> "Machine":
         links=links,
         sources={
             "calibration": f"timed by {command} under TensorFlow {about['tensorflow']}",
+            **_steadiness(timings),
             "gflops": "the most that any timed op reached",
             "gbytes_per_s": "the most that an element-wise op beyond the cache reached",
             "achieved": "the median of the timed ops' shares of that, for ops that were not timed",
             **({"links": f"timed by {command}, over loopback"} if timings.hops else {}),
         },
     )
+
+
+def _steadiness(timings: session.Timings) -> dict[str, str]:
+    if not timings.watched:
+        return {}
+    times, most = len(timings.watched), timings.unsteadiness
+    return {
+        "steadiness": f"one product, timed {times} times meanwhile, "
+        f"took up to {most:.2f} times its quickest"
+    }
 
 
 def _calibration(timings: session.Timings, model: fit.CostModel) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from grappler_go_training.calibrate import measure, op_cases
 # Sizes of the tensors that are sent from worker to worker.
 _HOPS: Sequence[int] = (1, 1 << 14, 1 << 18, 1 << 21)
 _TIMEOUT_S = 300.0
+# After so many cases one is timed that was timed before (worker.WATCHED).
+_WATCH_EVERY = 30
 
 Progress = Callable[[int, int, str], None]
 
@@ -31,6 +33,7 @@ class Timings:
       launch: fields of launch.LaunchCosts.
       hops: (elements, microseconds) of each tensor sent between two workers; empty
         without workers.
+      watched: microseconds of one case, timed at the start, at intervals and at the end.
     """
 
     about: Mapping[str, Any]
@@ -39,6 +42,14 @@ class Timings:
     memory: Mapping[str, float]
     launch: Mapping[str, float]
     hops: Sequence[tuple[int, float]]
+    watched: Sequence[float] = ()
+
+    @property
+    def unsteadiness(self) -> float:
+        """How many times its quickest the watched case took at worst. Well above 1:
+        something else ran meanwhile, and what was timed then is too long."""
+        quickest = min(self.watched, default=0.0)
+        return max(self.watched) / quickest if quickest > 0 else 1.0
 
 
 def time_machine(
@@ -69,8 +80,12 @@ def time_machine(
     store = _Store(path / (f"{workers}-workers.jsonl" if workers else "timings.jsonl"))
     cases = [case.label for case in op_cases.all_cases() if only in case.op]
     work = [("about", "", {"do": "about"})]
-    work += [("case", label, {"do": "case", "label": label}) for label in cases]
+    for number, label in enumerate(cases):
+        if number % _WATCH_EVERY == 0:
+            work.append(("watch", str(number), {"do": "watch"}))
+        work.append(("case", label, {"do": "case", "label": label}))
     work += [("memory", "", {"do": "memory"}), ("launch", "", {"do": "launch"})]
+    work.append(("watch", "end", {"do": "watch"}))
     hops = [("hop", str(n), {"do": "hop", "elements": n}) for n in _HOPS] if workers else []
     todo = len(work) + len(hops)
     with contextlib.ExitStack() as stack:
@@ -136,6 +151,7 @@ class _Store:
             memory=self._answers["memory", ""],
             launch=self._answers["launch", ""],
             hops=[(n, self._answers["hop", str(n)]["micros"]) for n in _HOPS if workers],
+            watched=[a["micros"] for (kind, _), a in self._answers.items() if kind == "watch"],
         )
 
 

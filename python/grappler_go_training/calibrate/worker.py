@@ -5,6 +5,7 @@
 Requests (see grappler_go.bench.process):
 
   {"do": "case", "label": ...}                       -> tf_micros, xla_micros
+  {"do": "watch"}                                    -> micros, of the case WATCHED
   {"do": "memory"}                                   -> the fields of memory.MemoryCosts
   {"do": "launch"}                                   -> the fields of launch.LaunchCosts
   {"do": "connect", "addresses": ["localhost:1"]}    a cluster, before all else
@@ -26,6 +27,18 @@ def _case(request: dict[str, Any]) -> dict[str, Any]:
     case = next(c for c in op_cases.all_cases() if c.label == request["label"])
     sample = measure.measure_case(case)
     return {"tf_micros": sample.tf_micros, "xla_micros": sample.xla_micros}
+
+
+# A product on all cores: one busy process beside it nearly doubles what it takes.
+WATCHED = "MatMul 512x128 128x512"
+
+
+def _watch(request: dict[str, Any]) -> dict[str, Any]:
+    del request
+    from grappler_go_training.calibrate import measure, op_cases
+
+    case = next(c for c in op_cases.all_cases() if c.label == WATCHED)
+    return {"micros": measure.measure_case(case, jit_too=False).tf_micros}
 
 
 def _memory(request: dict[str, Any]) -> dict[str, Any]:
@@ -77,6 +90,7 @@ def _about(request: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     _HANDLERS: dict[str, process.Handler] = {
         "case": _case,
+        "watch": _watch,
         "memory": _memory,
         "launch": _launch,
         "connect": _connect,
