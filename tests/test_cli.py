@@ -101,7 +101,6 @@ def test_help_of_a_script_is_the_scripts_own(tmp_path):
         (["optimize", "in"], "needs IN and OUT"),
         (["explain"], "needs one graph"),
         (["record", "folder"], "needs a folder and a script"),
-        (["doctor", "x"], "takes no arguments"),
     ],
 )
 def test_arguments_that_make_no_sense_end_with_2_and_say_why(arguments, message, capsys):
@@ -395,6 +394,40 @@ def test_doctor_finds_nothing_bad_where_the_tests_run():
     assert not [finding for finding in findings if finding["state"] == "bad"], findings
     assert done.returncode == 0
     assert {"TensorFlow", "library", "a graph", "devices"} <= {f["what"] for f in findings}
+
+
+def test_doctor_lists_ops_of_graphs_whose_cost_is_not_known(tmp_path, capsys):
+    import tensorflow as tf
+
+    import grappler_go
+
+    @tf.function
+    def known(x):
+        return tf.nn.relu(x @ x) + 1.0
+
+    @tf.function
+    def unknown(x):
+        text = tf.strings.as_string(tf.reduce_sum(x))
+        return tf.strings.length(text), tf.nn.relu(x @ x)
+
+    deep = tmp_path / "a" / "b"
+    deep.mkdir(parents=True)
+    for number, function in enumerate((known, unknown, unknown)):
+        (graph,) = grappler_go.capture(function, tf.ones((8, 8)))
+        graph.save(deep / f"{number}.pb")
+    assert main(["doctor", str(tmp_path), "--json", "--machine=cpu-laptop"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["graphs"] == 3
+    rows = {row["op"]: row for row in told["uncosted"]}
+    assert set(rows) == {"AsString", "StringLength"}
+    assert (rows["AsString"]["ops"], rows["AsString"]["graphs"]) == (2, 2)
+    assert rows["AsString"]["why"] == "no formula"
+    assert 0 < rows["AsString"]["largest_share"] < 1
+    assert rows["AsString"]["worst_graph"].startswith("a/b/")
+    assert main(["doctor", str(deep / "0.pb"), "--nojson"]) == 0
+    assert "the work of every op is known" in capsys.readouterr().out
+    assert main(["doctor", str(deep / "1.pb"), "--nojson"]) == 0
+    assert "StringLength" in capsys.readouterr().out
 
 
 def test_doctor_says_what_is_switched_off_and_which_policy_is_not_there(tmp_path):

@@ -4,8 +4,13 @@ Looked at: Python and TensorFlow, the library, variables in the environment,
 other plugins for the same devices, whether a graph really goes through the pass
 (tried in a process of its own), the devices, the policy.
 
+With graphs (.pb files, folders of them, SavedModels, built-in programs,
+module:function) it looks at these instead: ops of which no formula or no shape tells
+the work, and their share of the predicted time.
+
 Examples:
   grappler-go doctor
+  grappler-go doctor recorded/ --machine=p100x4
   grappler-go doctor --policy=my_policy --json
 """
 
@@ -22,13 +27,16 @@ from collections.abc import Iterator
 from absl import flags
 
 from grappler_go import native
-from grappler_go.cli import common
+from grappler_go.cli import common, doctor_graphs
 
-USAGE = "[flags]"
+USAGE = "[flags] [GRAPH...]"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_string(
     "policy", "default", "The policy to look at, as for grappler-go run.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "machine", None, "Of GRAPH: whose rates its times are of, as for simulate.", flag_values=FLAGS
 )
 
 _STYLES = {"ok": "green", "note": "yellow", "bad": "red"}
@@ -72,9 +80,10 @@ class Finding:
 
 def run(args: list[str]) -> int:
     """Prints the findings; 1 when one is bad."""
-    if args:
-        raise common.UsageError("doctor takes no arguments")
     common.import_tensorflow()
+    if args:
+        machine = common.devices_from(FLAGS.machine) if FLAGS.machine else None
+        return doctor_graphs.run(args, machine, FLAGS.json)
     findings = list(_findings())
     if FLAGS.json:
         common.print_json([dataclasses.asdict(finding) for finding in findings])
