@@ -56,6 +56,44 @@ def test_memory_limits_move_units_elsewhere(name, branches):
     assert used.max() <= total * 0.6
 
 
+def test_memory_is_charged_to_what_is_alive_at_the_peak():
+    import tensorflow as tf
+
+    def step(x):
+        kept = tf.matmul(x, x)
+        y = kept
+        for _ in range(5):  # comes and goes: two of them at a time
+            y = tf.reshape(tf.matmul(y, y), [64, 64])
+        return tf.matmul(kept, y)
+
+    graph = op_graph(step, tf.ones((64, 64)))
+    machine = cpus(1)
+    problem = baselines.Problem(graph, machine)
+    peak = sum(grappler_go.simulate(graph, None, machine).peak_bytes.values())
+    assert problem.unit_bytes.sum() == pytest.approx(peak)
+    tensor = 64 * 64 * 4
+    products = [op for op, kind in enumerate(graph.ops) if kind == "MatMul"]
+    charged = problem.unit_bytes[problem.unit_of[products]]
+    assert charged[0] == pytest.approx(tensor)
+    assert sorted(charged) == pytest.approx([0] * (len(products) - 3) + [tensor] * 3)
+
+
+@pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
+def test_a_device_must_hold_the_variables_that_an_op_brings(name):
+    import tensorflow as tf
+
+    weights = [tf.Variable(tf.ones((256, 256))) for _ in range(4)]
+
+    def step(x):
+        return [tf.reduce_sum(tf.matmul(x, weight)) for weight in weights]
+
+    graph = op_graph(step, tf.ones((4, 256)))
+    total = int(graph.resident_bytes.sum())
+    tight = cpus(2, memory_bytes=int(total * 0.75), gbytes_per_s=0.001)
+    plan = baselines.make_plan(name, graph, tight, free_state=True)
+    assert not grappler_go.simulate(graph, plan, tight).out_of_memory
+
+
 @pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
 def test_constants_go_where_they_are_read(name):
     import tensorflow as tf

@@ -2,8 +2,8 @@
 
 Source of all three: Jeon et al., "Baechi: Fast Device Placement of Machine Learning
 Graphs" (SoCC 2020) and github.com/beomyeol/baechi. Where all of ours differ: the memory
-of an op is its share of the peak on one device (Problem.unit_bytes), not the sum of
-what it allocates; a unit that fits nowhere goes where most is left instead of failing,
+of an op is what it holds at the step's peak on one device (Problem.unit_bytes), not the
+sum of what it allocates; a unit that fits nowhere goes where most is left instead of failing,
 and the simulator then reports out of memory; transfers wait for others on the same link,
 where theirs wait for all others of either device; what is placed as one (coplace.py) is
 not fused to one op as well.

@@ -3,6 +3,7 @@ simulator. Times come from the simulator itself, so that both judge by one model
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import grappler_go
 
 if TYPE_CHECKING:
-    from grappler_go import Machine, OpGraph
+    from grappler_go import Machine, OpGraph, Simulation
 
 # As in cc/cost/machine.h: what a link is where the machine names none at all.
 _DEFAULT_LINK = {"gbytes_per_s": 1.0, "latency_us": 50.0}
@@ -96,6 +97,49 @@ def tensors_of(graph: "OpGraph") -> Tensors:
         dtype=dtype,
         in_ptr=np.searchsorted(dst, np.arange(graph.num_ops + 1)),
     )
+
+
+def alive_bytes(graph: "OpGraph", tensors: Tensors, step: "Simulation") -> npt.NDArray[np.float64]:
+    """[num_ops] bytes of each op's outputs that are alive when a step on one device, with
+    its timeline, is at its peak. Views have none; they keep what they look at alive. What
+    is written over an input counts as well as that."""
+    assert step.timeline is not None
+    begin, end = _begin_and_end(graph, tensors, step.timeline.tasks)
+    views = np.array(graph.op_classes, dtype=object) == "shape"
+    sinks = (graph.flags & graph.flag_names()["sink"]) != 0
+    # By op, until when it holds what it reads: a view, as long as it is read itself.
+    until = np.where(sinks, np.inf, end).tolist()
+    last = [0.0] * len(tensors.src)
+    is_view = views.tolist()
+    edges = zip(
+        tensors.edge_src[::-1].tolist(),
+        tensors.edge_dst[::-1].tolist(),
+        tensors.edge_tensor[::-1].tolist(),
+        strict=True,
+    )
+    # Edges come by ascending reader, so backwards what reads a view is known before.
+    for src, dst, tensor in edges:
+        last[tensor] = max(last[tensor], until[dst])
+        if is_view[src]:
+            until[src] = max(until[src], until[dst])
+    peak_at = step.devices[0].peak_at_ms * 1e3
+    alive = (begin[tensors.src] <= peak_at) & (np.array(last) > peak_at) & ~views[tensors.src]
+    return sum_by(tensors.src, tensors.bytes * alive, graph.num_ops)
+
+
+def _begin_and_end(
+    graph: "OpGraph", tensors: Tensors, tasks: Mapping[str, npt.NDArray[Any]]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """([num_ops], [num_ops]) microseconds; ops that take no time are where what they read
+    ends. Of an op in a loop the first begin and the last end."""
+    begin = np.full(graph.num_ops, np.inf)
+    end = np.zeros(graph.num_ops)
+    np.minimum.at(begin, tasks["op"], tasks["start"])
+    np.maximum.at(end, tasks["op"], tasks["end"])
+    ptr, src = tensors.in_ptr.tolist(), tensors.edge_src.tolist()
+    for op in np.flatnonzero(np.isinf(begin)).tolist():
+        begin[op] = end[op] = max((end[src[k]] for k in range(ptr[op], ptr[op + 1])), default=0.0)
+    return begin, end
 
 
 def link_costs(

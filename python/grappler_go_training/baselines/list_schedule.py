@@ -50,18 +50,42 @@ class Schedule:
         self._home_of_unit = problem.unit_home.tolist()
         # A pinned unit is where it is before anything is scheduled.
         self.device_of_unit = np.where(problem.pinned, problem.unit_home, -1).tolist()
+        self._brings = self._units_brought(problem)
         for unit in np.flatnonzero(problem.pinned).tolist():
             self.room[self.device_of_unit[unit]] -= self._unit_bytes[unit]
 
+    def _units_brought(self, problem: Problem) -> dict[int, set[int]]:
+        """By unit, the units that follow its ops as their readers."""
+        tensors = problem.tensors
+        follows = np.array(self.follows_reader, bool)
+        edges = follows[tensors.edge_src] & ~follows[tensors.edge_dst]
+        brings: dict[int, set[int]] = {}
+        for src, dst in zip(
+            problem.unit_of[tensors.edge_src[edges]].tolist(),
+            problem.unit_of[tensors.edge_dst[edges]].tolist(),
+            strict=True,
+        ):
+            if src != dst:
+                brings.setdefault(dst, set()).add(src)
+        return brings
+
+    def _needed(self, unit: int) -> float:
+        """Bytes of a unit and of the variables that it would bring with it."""
+        brought = self._brings.get(unit, ())
+        return self._unit_bytes[unit] + sum(
+            self._unit_bytes[other] for other in brought if self.device_of_unit[other] < 0
+        )
+
     def choices(self, op: int) -> list[int]:
         """Devices that an op may be placed on now: its unit's, or else those with memory
-        for the unit, or else, where none has, the one with the most left."""
+        for the unit and for the variables that it reads first, or else, where none has,
+        the one with the most left."""
         unit = self._unit_of[op]
         decided = self.device_of_unit[unit]
         if decided >= 0:
             return [decided]
         allowed = self._allowed[unit]
-        needed = self._unit_bytes[unit]
+        needed = self._needed(unit)
         roomy = [d for d in allowed if self.room[d] >= needed]
         return roomy or [max(allowed, key=lambda d: (self.room[d], -d))]
 

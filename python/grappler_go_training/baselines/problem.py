@@ -161,17 +161,16 @@ class Problem:
         """[num_units] the share of each unit in the step's peak memory.
 
         What is there throughout (variables, constants, arguments) with the unit it
-        belongs to. The rest of the peak on one device is shared out by the outputs of
-        ops, views aside: not all of them are alive at once.
+        belongs to. The rest of the peak on one device is that of the ops whose outputs
+        are alive when it is reached: what the forward pass keeps for the backward pass
+        counts in full, what comes and goes does not.
         """
-        t = self.tensors
         resident = self.graph.resident_bytes.astype(np.float64)
-        kinds = np.array(self.graph.op_classes, dtype=object)
-        made = (kinds != "shape") & (kinds != "variable") & (resident == 0)
-        weights = costs.sum_by(t.src, t.bytes, self.graph.num_ops) * made
-        total = float(weights.sum())
         unlimited = grappler_go.Machine("one device", devices=[self.machine.devices[0]])
-        peak = sum(grappler_go.simulate(self.graph, None, unlimited).peak_bytes.values())
+        step = grappler_go.simulate(self.graph, None, unlimited, timeline=True)
+        peak = sum(step.peak_bytes.values())
+        weights = costs.alive_bytes(self.graph, self.tensors, step) * (resident == 0)
+        total = float(weights.sum())
         if total > 0:
             weights *= max(0.0, peak - float(resident.sum())) / total
         return costs.sum_by(self.unit_of, weights + resident, self.num_units)
