@@ -70,6 +70,8 @@ class Simulation:
       unknown_outputs: tensors of unknown size, which count as nothing.
       loops_unrolled: while loops that ran as often as they do.
       loops_run_once: loops whose number of iterations is not known.
+      ops_in_branches: ops of conditionals' branches. All of them are simulated, while a
+        step runs one branch: the step is too long by the other's.
       ops_elsewhere: ops that the graph places on no device of this machine; they
         ran on its first.
       timeline: when everything ran; None unless asked for.
@@ -84,6 +86,7 @@ class Simulation:
     unknown_outputs: int
     loops_unrolled: int
     loops_run_once: int
+    ops_in_branches: int
     ops_elsewhere: int
     timeline: Timeline | None = None
 
@@ -265,6 +268,7 @@ def _from_native(values: dict[str, Any], graph: "OpGraph", machine: "Machine") -
         unknown_outputs=values["unknown_outputs"],
         loops_unrolled=values["loops_unrolled"],
         loops_run_once=values["loops_run_once"],
+        ops_in_branches=values["ops_in_branches"],
         ops_elsewhere=values["ops_elsewhere"],
         timeline=timeline,
     )

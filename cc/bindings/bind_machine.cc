@@ -116,6 +116,7 @@ void BindMachine(py::module_& m) {
           for (const py::dict& link : links) {
             machine.links.push_back(FromDict<Link>(link, "link field"));
           }
+          machine.CompleteNames();
           return MakeMachine(std::move(machine));
         }),
         py::arg("name"), py::arg("devices") = std::vector<py::dict>(),
@@ -125,6 +126,7 @@ void BindMachine(py::module_& m) {
         "cores, dispatch_us, achieved, calibration; "
         "links of src, dst (indices into devices), gbytes_per_s, latency_us; "
         "sources say where numbers come from. "
+        "A name may be short (\"CPU:0\": of this process), and says the type. "
         "What is missing has a default; an unknown key is a TypeError.");
   c.def_static(
       "from_json",

@@ -97,6 +97,7 @@ py::dict SimulationToDict(const Simulation& simulation, int32_t ops_elsewhere,
   values["unknown_outputs"] = simulation.unknown_outputs;
   values["loops_unrolled"] = simulation.loops_unrolled;
   values["loops_run_once"] = simulation.loops_run_once;
+  values["ops_in_branches"] = simulation.ops_in_branches;
   values["ops_elsewhere"] = ops_elsewhere;
   if (timeline) {
     values["tasks"] = TasksToDict(simulation.tasks);

@@ -24,6 +24,11 @@ std::string_view TypeAndIndex(std::string_view name) {
   return name;
 }
 
+// A name with a job or a task is not a short form.
+bool IsShort(std::string_view name) {
+  return name.rfind('/') == std::string_view::npos || name.rfind('/') == 0;
+}
+
 // TensorFlow compares device types without case: "/cpu:0" is a CPU.
 bool SameIgnoringCase(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
@@ -114,15 +119,29 @@ std::string LinkField(size_t i, const char* field) {
 
 }  // namespace
 
+std::string FullDeviceName(std::string_view name) {
+  if (!IsShort(name)) return std::string(name);
+  const std::string_view type_and_index = TypeAndIndex(name);
+  const std::string full =
+      "/job:localhost/replica:0/task:0/device:" + std::string(type_and_index);
+  return WellFormed(full) ? full : std::string(name);
+}
+
+void Machine::CompleteNames() {
+  for (Device& device : devices) {
+    device.name = FullDeviceName(device.name);
+    if (!device.type.empty() || !WellFormed(device.name)) continue;
+    const std::string_view type = TypeAndIndex(device.name);
+    device.type = std::string(type.substr(0, type.find(':')));
+  }
+}
+
 int32_t Machine::find_device(std::string_view name) const {
   int32_t found = -1;
   for (size_t i = 0; i < devices.size(); ++i) {
     if (devices[i].name == name) return static_cast<int32_t>(i);
   }
-  // A name with a job or a task is not a short form.
-  const bool is_short =
-      name.rfind('/') == std::string_view::npos || name.rfind('/') == 0;
-  if (!is_short) return -1;
+  if (!IsShort(name)) return -1;
   const std::string_view wanted = TypeAndIndex(name);
   for (size_t i = 0; i < devices.size(); ++i) {
     if (!SameIgnoringCase(TypeAndIndex(devices[i].name), wanted)) continue;

@@ -14,9 +14,10 @@
 //    "links": [{"src": 0, "dst": 1, "gbytes_per_s": 25, "latency_us": 2}],
 //    "sources": {"devices.gflops": "where the number comes from"}}
 //
-// memory_bytes, cores, dispatch_us, achieved, calibration (calibration.h) and
-// sources may be missing, and so
-// may either default_link or links as long as every pair of devices has a link.
+// A name may be short ("GPU:0": of this process). memory_bytes, cores,
+// dispatch_us, achieved, calibration (calibration.h) and sources may be
+// missing, and so may either default_link or links as long as every pair of
+// devices has a link.
 #ifndef GRAPPLER_GO_COST_MACHINE_H_
 #define GRAPPLER_GO_COST_MACHINE_H_
 
@@ -37,6 +38,10 @@ namespace grappler_go {
 // What TensorFlow's executor takes to dispatch one op on a CPU, microseconds.
 constexpr double kDispatchMicros = 1.0;
 
+// "CPU:1" and "/device:CPU:1" as
+// "/job:localhost/replica:0/task:0/device:CPU:1"; any other name as it is.
+std::string FullDeviceName(std::string_view name);
+
 // What ops of one class get of a device's peak rates, each above 0 and at
 // most 1.
 struct Achieved {
@@ -50,7 +55,7 @@ using AchievedByClass =
 struct Device {
   std::string name;            // as TensorFlow spells it:
                                // /job:worker/replica:0/task:0/device:CPU:0
-  std::string type;            // "CPU", "GPU"
+  std::string type;            // "CPU", "GPU"; see CompleteNames
   double gflops = 100.0;       // peak, float32; multiply-adds count as two
   double gbytes_per_s = 20.0;  // peak memory bandwidth
   int64_t memory_bytes = 0;    // 0: no limit
@@ -77,6 +82,8 @@ struct Machine {
   // Where the numbers come from, by what they are: for people.
   std::map<std::string, std::string> sources;
 
+  // Writes out names that are short and takes types that are missing from them.
+  void CompleteNames();
   // -1 when there is no such device. Accepts the short forms that TensorFlow
   // does ("/device:CPU:1", "CPU:1") when they are unambiguous.
   int32_t find_device(std::string_view name) const;

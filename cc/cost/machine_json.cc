@@ -86,7 +86,7 @@ Status ReadDevice(const Json& json, const std::string& where, Device* device) {
   reader.CheckFields({"name", "type", "gflops", "gbytes_per_s", "memory_bytes",
                       "cores", "dispatch_us", "achieved", "calibration"});
   reader.Read("name", &device->name);
-  reader.Read("type", &device->type);
+  if (reader.Has("type")) reader.Read("type", &device->type);
   reader.Read("gflops", &device->gflops);
   reader.Read("gbytes_per_s", &device->gbytes_per_s);
   if (reader.Has("memory_bytes")) {
@@ -198,6 +198,7 @@ Status ReadBody(const Json& json, ObjectReader* reader, Machine* machine) {
   if (has_default) {
     GO_RETURN_IF_ERROR(ReadDefaultLink(json["default_link"], &other));
   }
+  machine->CompleteNames();
   GO_RETURN_IF_ERROR(machine->Validate());
   std::vector<Link> added;
   Status status;

@@ -107,6 +107,24 @@ TEST(Machine, FindsDevicesByTheirShortForms) {
   EXPECT_EQ(machine.find_device(""), -1);
 }
 
+TEST(Machine, AShortNameIsOfThisProcessAndSaysTheType) {
+  Machine machine;
+  machine.devices.resize(4);
+  machine.devices[0].name = "CPU:0";
+  machine.devices[1].name = "/device:GPU:1";
+  machine.devices[2].name = "/job:worker/task:1/device:TPU:0";
+  machine.devices[3].name = "nonsense";
+  machine.CompleteNames();
+  EXPECT_EQ(machine.devices[0].name, kCpu0);
+  EXPECT_EQ(machine.devices[0].type, "CPU");
+  EXPECT_EQ(machine.devices[1].name,
+            "/job:localhost/replica:0/task:0/device:GPU:1");
+  EXPECT_EQ(machine.devices[1].type, "GPU");
+  EXPECT_EQ(machine.devices[2].name, "/job:worker/task:1/device:TPU:0");
+  EXPECT_EQ(machine.devices[2].type, "TPU");
+  EXPECT_EQ(machine.devices[3].name, "nonsense");
+}
+
 TEST(Machine, AnAmbiguousShortFormFindsNothing) {
   Machine machine = ThreeDevices();
   machine.devices.push_back(

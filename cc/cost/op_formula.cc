@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "cc/cost/op_cost.h"
 #include "cc/graph/attr_value.h"
@@ -35,6 +36,19 @@ constexpr int kCostly = static_cast<int>(kTranscendentalFlops);
 
 // Largest, difference to it, sum of exponentials, division.
 constexpr int kSoftmax = kCostly + 4;
+
+// Grappler's chain of unary ops in one kernel (remapper.cc's
+// UnaryOpsComposition): the work of each of them, on the same memory once.
+double UnaryOpsFlops(const OpFacts& op) {
+  std::vector<std::string_view> names;
+  if (!AttrStrings(op.attr("op_names"), &names)) names.clear();
+  double flops = 0;
+  for (const std::string_view name : names) {
+    const bool costly = FindOpDef(name)->op_class == OpClass::kTranscendental;
+    flops += costly ? kTranscendentalFlops : 1.0;
+  }
+  return op.out_elements() * std::max(flops, 1.0);
+}
 
 double AddNFlops(const OpFacts& op) {
   return op.out_elements() * std::max(op.num_inputs() - 1, 0);
@@ -243,6 +257,7 @@ constexpr Row kRows[] = {
     {"SquaredDifference", {PerOutput<2>, Everything}},
     {"ZerosLike", {None, OutputsOnly}},
     {"_MklFusedMish", {PerOutput<3 * kCostly + 1>, Everything}},
+    {"_UnaryOpsComposition", {UnaryOpsFlops, Everything}},
 
     // Reductions.
     {"CumulativeLogsumexp", {PerInput<2 * kCostly + 3>, Everything}},

@@ -213,6 +213,10 @@ TEST(OpFormula, TheRestOfTheTable) {
   EXPECT_EQ(Flops("SparseFillEmptyRowsGrad", {{{6}, kInt64}, {{9}}}, {}, {}),
             9);
   EXPECT_EQ(Flops("_MklFusedMish", {{{32}}}, {}, {{32}}), 32 * (3 * kT + 1));
+  ExpectWork(
+      Cost("_UnaryOpsComposition", {{{32}}},
+           {{"op_names", StringListAttr({"Neg", "Exp", "Tanh", "Relu"})}}),
+      32 * (2 * kT + 2), 4 * 32, 4 * 32);
   EXPECT_EQ(Flops("_MklLayerNorm", {{{6, 8}}, {{8}}, {{8}}}, {}, {{6, 8}}),
             8 * 48);
   GraphBuilder builder;

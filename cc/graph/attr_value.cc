@@ -160,6 +160,26 @@ std::vector<TensorShape> AttrShapes(std::string_view attr_value) {
   return shapes;
 }
 
+bool AttrStrings(std::string_view attr_value,
+                 std::vector<std::string_view>* list) {
+  list->clear();
+  WireReader reader(attr_value);
+  WireField field, item;
+  bool found = false;
+  while (reader.Next(&field)) {
+    if (field.number != kListField || field.type != WireType::kBytes) continue;
+    found = true;
+    WireReader items(field.bytes);
+    while (items.Next(&item)) {
+      if (item.number != kStringField || item.type != WireType::kBytes)
+        return false;
+      list->push_back(item.bytes);
+    }
+    if (!items.ok()) return false;
+  }
+  return found && reader.ok();
+}
+
 TensorShape ParseShape(std::string_view shape_proto) {
   TensorShape shape = TensorShape::Scalar();
   bool unknown_rank = false;

@@ -59,6 +59,9 @@ std::string_view AttrTensor(std::string_view attr_value);  // a TensorProto
 IntValues AttrInts(std::string_view attr_value);
 std::vector<int> AttrTypes(std::string_view attr_value);
 std::vector<TensorShape> AttrShapes(std::string_view attr_value);
+// False, and an unfinished list, when the attribute is no list of strings.
+bool AttrStrings(std::string_view attr_value,
+                 std::vector<std::string_view>* list);
 
 // Shapes and contents as the messages of GraphDef spell them.
 TensorShape ParseShape(std::string_view shape_proto);

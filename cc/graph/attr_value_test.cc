@@ -103,5 +103,16 @@ TEST(ParseTensor, FloatsHaveNoValues) {
   EXPECT_FALSE(ParseTensor(AttrTensor(attr)).values.known());
 }
 
+TEST(AttrValue, ListsOfStringsAreNothingElse) {
+  std::vector<std::string_view> list;
+  const std::string strings = StringListAttr({"a", "", "b"});
+  EXPECT_TRUE(AttrStrings(strings, &list));
+  EXPECT_EQ(list, (std::vector<std::string_view>{"a", "", "b"}));
+  EXPECT_FALSE(AttrStrings(ShapeListAttr({{1}}), &list));
+  EXPECT_FALSE(AttrStrings(TypeAttrValue(kFloat), &list));
+  EXPECT_FALSE(AttrStrings("", &list));
+  EXPECT_TRUE(list.empty());
+}
+
 }  // namespace
 }  // namespace grappler_go

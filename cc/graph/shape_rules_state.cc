@@ -66,6 +66,14 @@ void RefUpdateRule(InferenceContext* c) {
   c->set_output(0, c->input(0), RefTo(c->input_dtype(0)));
 }
 
+// What the reference was of, as a tensor like others.
+void DestroyTemporaryRule(InferenceContext* c) {
+  const int dtype = c->input_dtype(0);
+  c->set_output(
+      0, c->input(0),
+      c->type_attr("T", dtype > kRefOffset ? dtype - kRefOffset : dtype));
+}
+
 // ref, value: Assign gives the variable the value's shape.
 void RefAssignRule(InferenceContext* c) {
   c->set_output(0, c->input(1), RefTo(c->input_dtype(0)));
@@ -260,7 +268,8 @@ constexpr RuleFamily kRules[] = {
     {VarHandleRule, "VarHandleOp"},
     {ReadVariableRule, "ReadVariableOp"},
     {ScalarBoolRule, "IsVariableInitialized VarIsInitializedOp"},
-    {RefVariableRule, "Variable VariableV2"},
+    {RefVariableRule, "TemporaryVariable Variable VariableV2"},
+    {DestroyTemporaryRule, "DestroyTemporaryVariable"},
     {RefAssignRule, "Assign"},
     {RefUpdateRule,
      "ApplyAdadelta ApplyAdagrad ApplyAdam ApplyFtrl ApplyGradientDescent "

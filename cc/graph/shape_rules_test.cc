@@ -266,5 +266,23 @@ TEST(ShapeRules, LossesGiveOneValueAnExample) {
       "[8,10]");
 }
 
+// As Grappler's memory optimizer writes a large AddN.
+TEST(ShapeRules, ATemporaryVariableIsAReferenceUntilItIsDestroyed) {
+  GraphBuilder builder;
+  const Attrs type = {{"T", TypeAttrValue(kFloat)}};
+  builder.Arg("x", {8, 3})
+      .Node("sum", "TemporaryVariable", {},
+            {{"shape", ShapeAttr({8, 3})}, {"dtype", TypeAttrValue(kFloat)}})
+      .Node("set", "Assign", {"sum", "x"}, type)
+      .Node("got", "DestroyTemporaryVariable", {"set"}, type);
+  Inferred graph(builder);
+  for (const char* name : {"sum", "set", "got"}) {
+    EXPECT_EQ(graph.Shape(name), "[8,3]") << name;
+  }
+  EXPECT_EQ(graph.Dtype("sum"), 100 + kFloat);
+  EXPECT_EQ(graph.Dtype("set"), 100 + kFloat);
+  EXPECT_EQ(graph.Dtype("got"), kFloat);
+}
+
 }  // namespace
 }  // namespace grappler_go

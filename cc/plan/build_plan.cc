@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "cc/base/counted.h"
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
 #include "cc/sim/liveness.h"
@@ -24,15 +25,14 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
     text += (text.empty() ? "" : "; ") + part;
   };
   if (plan.num_moved() > 0) {
-    add(std::to_string(plan.num_moved()) + " ops moved");
+    add(Counted(plan.num_moved(), "op") + " moved");
   }
   if (plan.num_groups() > 0) {
     int32_t grouped = 0;
     for (int32_t g : plan.fusion_group) grouped += g >= 0;
-    add(std::to_string(grouped) + " ops in " +
-        std::to_string(plan.num_groups()) + " groups, predicted " +
-        Number(plan.micros_before) + " -> " + Number(plan.micros_after) +
-        " us");
+    add(Counted(grouped, "op") + " in " + Counted(plan.num_groups(), "group") +
+        ", predicted " + Number(plan.micros_before) + " -> " +
+        Number(plan.micros_after) + " us");
   }
   if (why.left_out.count(ReasonText(Reason::kPlanDoesNotPay)) > 0) {
     add("predicted gain of fusion is below " + Number(options.min_gain * 100) +

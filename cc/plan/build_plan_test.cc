@@ -74,7 +74,7 @@ TEST_F(BuildPlanTest, OpsThatPayBecomeOneGroup) {
   EXPECT_LT(plan.micros_after, plan.micros_before);
   EXPECT_EQ(Why("x"), "an argument or a result");
   EXPECT_EQ(why_.left_out.at("an argument or a result"), 2);
-  EXPECT_NE(why_.summary.find("4 ops in 1 groups"), std::string::npos);
+  EXPECT_NE(why_.summary.find("4 ops in 1 group,"), std::string::npos);
 }
 
 TEST_F(BuildPlanTest, RefusesLogitsOfTheWrongSize) {

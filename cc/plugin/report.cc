@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cc/base/counted.h"
+
 namespace grappler_go {
 namespace {
 
@@ -80,8 +82,8 @@ std::string ReportLine(const Report& r) {
   if (!r.fetches.empty()) line += " -> " + r.fetches.front();
   line += ": " + r.outcome;
   if (r.applied) {
-    line += " (" + std::to_string(r.grouped_ops) + " ops in " +
-            std::to_string(r.groups) + " groups, " + std::to_string(r.moved) +
+    line += " (" + Counted(r.grouped_ops, "op") + " in " +
+            Counted(r.groups, "group") + ", " + std::to_string(r.moved) +
             " moved, " + std::to_string(r.recomputed) + " recomputed)";
   }
   for (const std::string& note : r.notes) line += "; " + note;

@@ -8,8 +8,6 @@ namespace grappler_go {
 namespace {
 
 // Field numbers of AttrValue and of its ListValue (attr_value.proto).
-constexpr uint32_t kAttrList = 1;
-constexpr uint32_t kListS = 2;
 
 }  // namespace
 
@@ -113,24 +111,6 @@ int32_t InputPort(std::string_view input) {
     port = 10 * port + (c - '0');
   }
   return port;
-}
-
-bool AttrStrings(std::string_view value, std::vector<std::string_view>* list) {
-  list->clear();
-  WireReader reader(value);
-  WireField field, item;
-  bool found = false;
-  while (reader.Next(&field)) {
-    if (field.number != kAttrList || field.type != WireType::kBytes) continue;
-    found = true;
-    WireReader items(field.bytes);
-    while (items.Next(&item)) {
-      if (item.number != kListS || item.type != WireType::kBytes) return false;
-      list->push_back(item.bytes);
-    }
-    if (!items.ok()) return false;
-  }
-  return found && reader.ok();
 }
 
 }  // namespace grappler_go

@@ -46,10 +46,6 @@ std::string_view InputNode(std::string_view input);
 // Its output: 0 for "x", 1 for "x:1", -1 for "^x".
 int32_t InputPort(std::string_view input);
 
-// A list of strings in a serialized AttrValue; false when it holds anything
-// else. The other types are read with cc/graph/attr_value.h.
-bool AttrStrings(std::string_view value, std::vector<std::string_view>* list);
-
 }  // namespace grappler_go
 
 #endif  // GRAPPLER_GO_REWRITE_NODE_DEF_H_

@@ -1,11 +1,37 @@
 #include "cc/sim/op_memory.h"
 
 #include <algorithm>
+#include <cstdint>
+
+#include "cc/graph/attr_value.h"
 
 namespace grappler_go {
 namespace {
 
-constexpr int kResource = 20;  // tensorflow::DT_RESOURCE
+constexpr int kRefOffset = 100;  // reference dtypes: types.proto
+constexpr int kNoType = 255;     // see OpGraph::dtype
+
+// A variable's size as its handle's maker declares it; -1: it does not. A read
+// or an assignment tells it too, but not a gather of some rows.
+int64_t DeclaredBytes(const OpGraph& graph, int32_t op) {
+  TensorShape shape;
+  int dtype = 0;
+  if (graph.op(op) == "VarHandleOp") {
+    shape = AttrShape(graph.attr(op, "shape"));
+    dtype = AttrType(graph.attr(op, "dtype"), 0);
+  } else {
+    const std::vector<TensorShape> shapes =
+        AttrShapes(graph.attr(op, "_handle_shapes"));
+    const std::vector<int> dtypes = AttrTypes(graph.attr(op, "_handle_dtypes"));
+    if (shapes.size() != 1 || dtypes.size() != 1) return -1;
+    shape = shapes[0];
+    dtype = dtypes[0];
+  }
+  const int64_t elements = shape.num_elements();
+  const int64_t size = DataTypeSize(dtype);
+  if (elements < 0 || size == 0 || elements > INT64_MAX / size) return -1;
+  return elements * size;
+}
 
 // The largest tensor that an op reads or returns; resources have no bytes.
 int64_t LargestValue(const OpGraph& graph, int32_t op) {
@@ -29,14 +55,18 @@ bool IsAlwaysThere(const OpGraph& graph, int32_t op) {
 }
 
 bool IsView(const OpGraph& graph, int32_t op) {
-  if (graph.def(op).op_class != OpClass::kShape || graph.num_outputs(op) != 1 ||
-      graph.inputs(op).empty()) {
+  if (graph.num_outputs(op) != 1 || graph.inputs(op).empty()) return false;
+  const InputEdge& in = graph.inputs(op)[0];
+  if (in.port == kControlPort ||
+      graph.bytes(op, 0) != graph.bytes(in.src, in.port)) {
     return false;
   }
-  const InputEdge& in = graph.inputs(op)[0];
-  return in.port != kControlPort &&
-         graph.bytes(op, 0) == graph.bytes(in.src, in.port) &&
-         graph.dtype(op, 0) == graph.dtype(in.src, in.port);
+  const int from = graph.dtype(in.src, in.port), to = graph.dtype(op, 0);
+  // A reference is handed on (Assign); Identity hands on what it refers to.
+  if (from == to && from > kRefOffset && from != kNoType) return true;
+  return (graph.def(op).op_class == OpClass::kShape ||
+          graph.op(op) == "DestroyTemporaryVariable") &&
+         from % kRefOffset == to % kRefOffset;
 }
 
 bool MayWriteInPlace(OpClass op_class) {
@@ -46,10 +76,16 @@ bool MayWriteInPlace(OpClass op_class) {
 
 std::vector<int64_t> ResidentBytes(const OpGraph& graph) {
   std::vector<int64_t> bytes(graph.num_ops(), 0);
+  std::vector<uint8_t> is_declared(graph.num_ops(), 0);
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (graph.handle(i) == i) {
+      const int64_t declared = DeclaredBytes(graph, i);
+      is_declared[i] = declared >= 0;
+      bytes[i] = std::max<int64_t>(declared, 0);
+    }
     if (graph.has(i, kSource | kConstant)) {
       for (int32_t port = 0; port < graph.num_outputs(i); ++port) {
-        if (graph.dtype(i, port) == kResource) continue;
+        if (graph.dtype(i, port) == dt::kResource) continue;
         bytes[i] += std::max<int64_t>(graph.bytes(i, port), 0);
       }
     }
@@ -64,7 +100,8 @@ std::vector<int64_t> ResidentBytes(const OpGraph& graph) {
     for (const InputEdge& e : graph.inputs(i)) {
       if (e.port == kControlPort) break;
       const int32_t variable = graph.handle(e.src);
-      if (variable >= 0) bytes[variable] = std::max(bytes[variable], value);
+      if (variable < 0 || is_declared[variable]) continue;
+      bytes[variable] = std::max(bytes[variable], value);
     }
   }
   return bytes;

@@ -13,7 +13,7 @@ namespace grappler_go {
 // a variable hands out the variable's own buffer.
 bool IsAlwaysThere(const OpGraph& graph, int32_t op);
 
-// Does the op hand on its first input's buffer?
+// Does the op hand on its first input's buffer, as views and references do?
 bool IsView(const OpGraph& graph, int32_t op);
 
 // May the kernel write its only output into an input of the same size that
@@ -22,8 +22,9 @@ bool MayWriteInPlace(OpClass op_class);
 
 // Bytes that are there before the step and after it, by the op they belong to:
 // of a constant or argument its outputs; of the op that makes a variable's
-// handle the variable, as large as the largest value that is read from it or
-// assigned to it in this graph. 0 for all other ops.
+// handle the variable, as large as it is declared to be, else as the largest
+// value that is read from it or assigned to it in this graph. 0 for all other
+// ops.
 std::vector<int64_t> ResidentBytes(const OpGraph& graph);
 
 }  // namespace grappler_go

@@ -66,6 +66,8 @@ StatusOr<Simulator> Simulator::Create(const OpGraph& graph,
   facts->first_tensor.reserve(n + 1);
   for (int32_t i = 0; i < n; ++i) {
     facts->storage[i] = StorageOf(graph, i);
+    facts->ops_in_branches +=
+        graph.has(i, kConditional) && !graph.has(i, kInLoop | kControlFlow);
     if (options.share_memory_bandwidth) {
       const OpCost cost = CostOf(graph, i);
       facts->moved_bytes[i] =

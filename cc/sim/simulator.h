@@ -10,7 +10,8 @@
 // Tasks. An op, a fusion group (all of its ops, as one) or a clone made for the
 // backward pass. It is ready when everything it reads is on its device and the
 // ops before it, by control edges, are done. A task of no time (constants,
-// views) takes no turn. Of a conditional both branches run.
+// views) takes no turn. Of a conditional both branches run, since no graph says
+// which will (Simulation::ops_in_branches counts their ops).
 //
 // CPUs. Up to inter_op_threads tasks run side by side and share the device.
 // A task of kParallelOpMicros (step_time.h) or more is split over all cores, a
@@ -34,9 +35,10 @@
 // its op to the end of its last reader there, and until it has been sent; a
 // received one, from the start of its transfer to the end of its last reader.
 // What is fetched or preserved lives to the end. Constants, arguments and
-// variables are there throughout and do count here (resident_bytes). In a group
-// the ops' memory is as if they ran one after the other when it starts; what it
-// reads is held until it ends.
+// variables are there throughout and do count here (resident_bytes). A group
+// has what XLA allocates for it from its start (group_memory.h): its outputs, a
+// new value of each variable that it writes, and a workspace, the latter two
+// until it ends; what it reads is held until then.
 //
 // Everything is deterministic: equal times are taken in the order of devices,
 // then links; equal priorities in the order in which tasks became ready, and
@@ -124,6 +126,8 @@ struct Simulation {
   int64_t unknown_outputs = 0;
   int32_t loops_unrolled = 0;
   int32_t loops_run_once = 0;
+  // Ops of a conditional's branches, of which a step runs those of one.
+  int64_t ops_in_branches = 0;
   // In the order in which they ended; only if asked for. Tasks of no time are
   // left out.
   std::vector<TaskSpan> tasks;

@@ -182,6 +182,40 @@ TEST(SimulatorMemory, VariablesAreThereThroughout) {
   EXPECT_EQ(result.devices[1].peak_bytes, 256 + kTensor + 256);
 }
 
+TEST(SimulatorMemory, AVariableIsAsLargeAsItIsDeclared) {
+  const GraphBuilder builder =
+      GraphBuilder()
+          .VarArg("table", {1000, 64})
+          .Arg("ids", {2}, kInt32)
+          .Node("rows", "ResourceGather", {"table", "ids"},
+                {{"dtype", TypeAttrValue(kFloat)},
+                 {"Tindices", TypeAttrValue(kInt32)}})
+          .Retval("out", "rows");
+  const Simulation result = TestStep(builder, Gpus(1)).Run();
+  EXPECT_EQ(result.devices[0].resident_bytes, 4 * 1000 * 64 + 4 * 2);
+  EXPECT_EQ(result.devices[0].peak_bytes, 4 * 1000 * 64 + 4 * 2 + 4 * 2 * 64);
+}
+
+// Grappler's memory optimizer adds up a large AddN like this.
+TEST(SimulatorMemory, ATemporaryVariableIsThereOnce) {
+  const GraphBuilder::Attrs ref = {{"dtype", TypeAttrValue(kFloat)},
+                                   {"shape", ShapeAttr({64, 64})}};
+  const GraphBuilder builder =
+      MatMuls()
+          .Node("a", "MatMul", {"x", "x"}, FloatOp())
+          .Node("sum", "TemporaryVariable", {}, ref)
+          .Node("set", "Assign", {"sum", "a"}, FloatOp())
+          .Node("more", "AssignAdd", {"set", "x"}, FloatOp())
+          .Node("got", "DestroyTemporaryVariable", {"more"}, FloatOp())
+          .Node("b", "MatMul", {"got", "got"}, FloatOp())
+          .Retval("out", "b");
+  TestStep step(builder, Gpus(1));
+  step.Micros({{"a", 1}, {"set", 1}, {"more", 1}, {"b", 1}});
+  const Simulation result = step.Run();
+  EXPECT_EQ(result.unknown_outputs, 0);
+  EXPECT_EQ(result.devices[0].peak_bytes, kTensor + 2 * kTensor);
+}
+
 TEST(SimulatorMemory, AGroupHandsOnOnlyWhatIsReadOutside) {
   const GraphBuilder builder = MatMuls()
                                    .Node("a", "MatMul", {"x", "x"}, FloatOp())

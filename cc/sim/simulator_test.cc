@@ -352,5 +352,23 @@ TEST(Simulator, AnEmptyGroupIsNoTask) {
   EXPECT_EQ(result.num_tasks, 2);
 }
 
+TEST(Simulator, CountsOpsOfWhichSomeBranchWillNotRun) {
+  const GraphBuilder builder =
+      GraphBuilder()
+          .Arg("x", {4})
+          .Arg("taken", {}, kBool)
+          .Node("switch", "Switch", {"x", "taken"}, FloatOp())
+          .Node("no", "Relu", {"switch:0"}, FloatOp())
+          .Node("yes", "Exp", {"switch:1"}, FloatOp())
+          .Node("merge", "Merge", {"no", "yes"}, FloatOp())
+          .Node("after", "Relu", {"merge"}, FloatOp())
+          .Retval("out", "after");
+  TestStep step(builder, Gpus(1));
+  step.Micros({{"no", 3}, {"yes", 4}, {"after", 1}});
+  const Simulation result = step.Run();
+  EXPECT_EQ(result.ops_in_branches, 2);
+  EXPECT_DOUBLE_EQ(result.micros, 8) << "both branches run";
+}
+
 }  // namespace
 }  // namespace grappler_go

@@ -33,6 +33,7 @@ struct StepFacts {
   std::vector<int32_t> first_tensor;
   std::vector<int64_t> tensor_bytes;  // unknown ones: 0
   int64_t unknown_outputs = 0;
+  int64_t ops_in_branches = 0;
 };
 
 }  // namespace grappler_go

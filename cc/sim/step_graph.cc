@@ -109,12 +109,9 @@ class Builder {
     for (int32_t v = 0; v < step_.first_clone; ++v) {
       const int32_t op = step_.op_of[v];
       step_.first_edge.push_back(static_cast<int32_t>(step_.edge_slot.size()));
-      const Span<InputEdge> inputs = graph_.inputs(op);
-      for (size_t slot = 0; slot < inputs.size(); ++slot) {
-        const InputEdge& e = inputs[slot];
+      for (const InputEdge& e : graph_.inputs(op)) {
         if (cloned(e.src) &&
-            clones_->UserReadsClone(e.src,
-                                    {op, e.port, static_cast<int32_t>(slot)})) {
+            clones_->UserReadsClone(e.src, {op, e.port, e.back_edge})) {
           AddEdge(clone_node_[e.src], e.port);
         } else if (facts_.loops.runs.empty()) {
           if (!e.back_edge) AddEdge(e.src, e.port);

@@ -58,9 +58,6 @@ struct StepGraph {
   int32_t num_nodes() const { return static_cast<int32_t>(op_of.size()); }
   int32_t num_slots() const { return first_slot.back(); }
   int32_t num_tasks() const { return static_cast<int32_t>(device.size()); }
-  bool is_group(int32_t task) const {
-    return first_node[task + 1] - first_node[task] > 1;
-  }
 };
 
 // "op 3 (dense/MatMul, MatMul)", as messages name it.

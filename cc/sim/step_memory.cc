@@ -10,7 +10,9 @@ StepMemory::StepMemory(const StepFacts& facts, const StepGraph& step,
       step_(step),
       use_(*use),
       alive_(use->size(), 0),
-      edge_reads_(step.edge_slot) {
+      edge_reads_(step.edge_slot),
+      group_memory_(facts, step),
+      group_bytes_(step.num_groups, 0) {
   buffers_.resize(step.num_slots());
   for (int32_t v = 0; v < step.first_clone; ++v) {
     const int32_t op = step.op_of[v];
@@ -25,37 +27,50 @@ StepMemory::StepMemory(const StepFacts& facts, const StepGraph& step,
 }
 
 void StepMemory::StartTask(int32_t task, double now) {
-  const int32_t device = step_.device[task];
-  const int32_t begin = step_.first_node[task];
-  const int32_t end = step_.first_node[task + 1];
-  if (end - begin == 1) return StartNode(step_.nodes[begin], device, now);
-  for (int32_t k = begin; k < end; ++k) {
-    const int32_t v = step_.nodes[k];
-    StartNode(v, device, now);
-    for (int32_t e = step_.first_edge[v]; e < step_.first_edge[v + 1]; ++e) {
-      if (step_.is_inside[e]) Release(root(edge_reads_[e]));
-    }
-    for (int32_t s = step_.first_slot[v] + 1; s < step_.first_slot[v + 1];
-         ++s) {
-      if (!HasOutsideReader(s, task)) Release(root(s));
-    }
-  }
+  if (task < step_.num_groups) return StartGroup(task, now);
+  StartNode(step_.nodes[step_.first_node[task]], step_.device[task], now);
 }
 
 void StepMemory::FinishTask(int32_t task) {
-  const int32_t begin = step_.first_node[task];
-  const int32_t end = step_.first_node[task + 1];
-  if (end - begin == 1) return FinishNode(step_.nodes[begin]);
-  for (int32_t k = begin; k < end; ++k) {
+  if (task < step_.num_groups) return FinishGroup(task);
+  FinishNode(step_.nodes[step_.first_node[task]]);
+}
+
+void StepMemory::StartGroup(int32_t task, double now) {
+  const int32_t device = step_.device[task];
+  for (int32_t k = step_.first_node[task]; k < step_.first_node[task + 1];
+       ++k) {
+    const int32_t v = step_.nodes[k], op = step_.op_of[v];
+    const int32_t first = step_.first_slot[v] + 1;
+    for (int32_t s = first; s < step_.first_slot[v + 1]; ++s) {
+      const int32_t readers = OutsideReaders(s, task) + IsKept(v);
+      if (readers == 0 && !IsSent(s, device)) continue;
+      Buffer& own = buffers_[s];
+      own.device = device;
+      own.root = s;
+      own.references = readers + 1;
+      own.bytes = facts_.tensor_bytes[facts_.first_tensor[op] + s - first];
+      Allocate(device, own.bytes, now);
+    }
+  }
+  const GroupMemory::Bytes inside = group_memory_.Of(task);
+  group_bytes_[task] = inside.updates + inside.workspace;
+  Allocate(device, group_bytes_[task], now);
+}
+
+void StepMemory::FinishGroup(int32_t task) {
+  for (int32_t k = step_.first_node[task]; k < step_.first_node[task + 1];
+       ++k) {
     const int32_t v = step_.nodes[k];
     for (int32_t e = step_.first_edge[v]; e < step_.first_edge[v + 1]; ++e) {
       if (!step_.is_inside[e]) Release(root(edge_reads_[e]));
     }
     for (int32_t s = step_.first_slot[v] + 1; s < step_.first_slot[v + 1];
          ++s) {
-      if (HasOutsideReader(s, task)) Release(root(s));
+      Release(root(s));
     }
   }
+  alive_[step_.device[task]] -= group_bytes_[task];
 }
 
 void StepMemory::StartNode(int32_t node, int32_t device, double now) {
@@ -81,25 +96,19 @@ void StepMemory::StartTensor(int32_t node, int32_t slot, Storage storage,
   own.root = of >= 0 ? of : slot;
   Buffer& buffer = buffers_[own.root];
   buffer.references += step_.local_readers[slot] + 1;
-  const bool kept = storage == Storage::kResident ||
-                    (node < step_.first_clone &&
-                     facts_.graph->has(step_.op_of[node], kPreserved));
-  if (kept) ++buffer.references;
+  if (storage == Storage::kResident || IsKept(node)) ++buffer.references;
   if (of >= 0 || storage == Storage::kResident) return;
   own.bytes = bytes;
   Allocate(device, bytes, now);
 }
 
 int32_t StepMemory::InputToReuse(int32_t node, int64_t bytes) const {
-  const int32_t task = step_.task_of[node];
   const int32_t begin = step_.first_edge[node];
   const int32_t end = step_.first_edge[node + 1];
   for (int32_t e = begin; e < end; ++e) {
     const int32_t candidate = root(edge_reads_[e]);
     if (candidate < 0) break;  // control edges come last
     if (buffers_[candidate].bytes != bytes) continue;
-    // What a group reads is its caller's until it ends.
-    if (step_.is_group(task) && !step_.is_inside[e]) continue;
     int32_t mine = 0;
     for (int32_t other = begin; other < end; ++other) {
       mine += root(edge_reads_[other]) == candidate;
@@ -123,12 +132,28 @@ void StepMemory::FinishNode(int32_t node) {
   }
 }
 
-bool StepMemory::HasOutsideReader(int32_t slot, int32_t task) const {
+int32_t StepMemory::OutsideReaders(int32_t slot, int32_t task) const {
+  int32_t readers = 0;
   for (int32_t r = step_.first_reader[slot]; r < step_.first_reader[slot + 1];
        ++r) {
-    if (step_.readers[r].task != task) return true;
+    const int32_t reader = step_.readers[r].task;
+    readers += reader != task && step_.device[reader] == step_.device[task];
   }
-  return false;
+  return readers;
+}
+
+bool StepMemory::IsSent(int32_t slot, int32_t device) const {
+  const auto elsewhere = [&](const SlotReader& reader) {
+    return step_.device[reader.task] != device;
+  };
+  return std::any_of(step_.readers.begin() + step_.first_reader[slot],
+                     step_.readers.begin() + step_.first_reader[slot + 1],
+                     elsewhere);
+}
+
+bool StepMemory::IsKept(int32_t node) const {
+  return node < step_.first_clone &&
+         facts_.graph->has(step_.op_of[node], kPreserved);
 }
 
 int32_t StepMemory::AddCopy(int32_t device) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cc/sim/group_memory.h"
 #include "cc/sim/step_facts.h"
 #include "cc/sim/step_graph.h"
 
@@ -13,7 +14,8 @@ namespace grappler_go {
 // Buffers are numbered as the slots that they are made for; received copies
 // follow. A buffer is alive as long as it has references: one for each edge on
 // its device that will read it, one for each transfer that will send it, one
-// while its op runs, one for ever where it is preserved.
+// while its op runs, one for ever where it is preserved. What passes from op to
+// op within a group has no buffer of its own: see group_memory.h.
 class StepMemory {
  public:
   StepMemory(const StepFacts& facts, const StepGraph& step,
@@ -41,13 +43,19 @@ class StepMemory {
 
   // -1: a control edge's.
   int32_t root(int32_t buffer) const { return buffers_[buffer].root; }
+  void StartGroup(int32_t task, double now);
+  void FinishGroup(int32_t task);
   void StartNode(int32_t node, int32_t device, double now);
   void FinishNode(int32_t node);
   void StartTensor(int32_t node, int32_t slot, Storage storage, int64_t bytes,
                    int32_t device, double now);
   // An input's buffer that the node may write into; -1: none.
   int32_t InputToReuse(int32_t node, int64_t bytes) const;
-  bool HasOutsideReader(int32_t slot, int32_t task) const;
+  // Readers on the slot's device that are not of its task.
+  int32_t OutsideReaders(int32_t slot, int32_t task) const;
+  // Is it read on another device?
+  bool IsSent(int32_t slot, int32_t device) const;
+  bool IsKept(int32_t node) const;
   void Allocate(int32_t device, int64_t bytes, double now);
   void Release(int32_t buffer);
 
@@ -57,6 +65,8 @@ class StepMemory {
   std::vector<int64_t> alive_;       // by device
   std::vector<int32_t> edge_reads_;  // by edge: a buffer
   std::vector<Buffer> buffers_;
+  GroupMemory group_memory_;
+  std::vector<int64_t> group_bytes_;  // by group: only there while it runs
 };
 
 }  // namespace grappler_go

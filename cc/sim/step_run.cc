@@ -96,6 +96,7 @@ class StepRun {
     result.unknown_outputs = facts.unknown_outputs;
     result.loops_unrolled = facts.loops.unrolled;
     result.loops_run_once = facts.loops.run_once;
+    result.ops_in_branches = facts.ops_in_branches;
     return result;
   }
 

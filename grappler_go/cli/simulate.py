@@ -125,6 +125,7 @@ def _show(title: str, result: "Simulation") -> None:
         (result.unknown_outputs, "tensors of unknown size count as nothing"),
         (result.loops_unrolled, "loops run as often as they do"),
         (result.loops_run_once, "loops of unknown length run once"),
+        (result.ops_in_branches, "ops of conditionals run, those of branches not taken too"),
         (result.ops_elsewhere, "ops that the graph puts elsewhere run on the first device"),
     ):
         if count:

@@ -3,8 +3,8 @@
 Grappler, and the pass in it, is called when a function is called for the first time,
 before anything of it runs. So the function is called, and it fails at its first read of
 a variable: variables are made without a value, and without memory. The graph is the
-same, byte for byte, since a function sees of a variable only its dtype and shape
-(tests/test_workloads.py compares them).
+same, since a function sees of a variable only its dtype and shape
+(tests/test_workloads.py compares the types of all ops and their edges).
 """
 
 import contextlib
