@@ -184,6 +184,28 @@ void BindPlan(py::module_& m) {
            "1: the backward pass reads a clone.");
   c.def_readwrite("order", &Plan::order,
                   "(before, after) pairs of ops, kept by control edges.");
+  c.def_property(
+      "priority",
+      [](const Plan& plan) -> py::object {
+        if (plan.priority.empty()) return py::none();
+        return Owned(plan.priority);
+      },
+      [](Plan& plan, const py::object& value) {
+        if (value.is_none()) {
+          plan.priority.clear();
+          return;
+        }
+        const auto values =
+            py::array_t<float, py::array::c_style |
+                                   py::array::forcecast>::ensure(value);
+        if (!values || values.ndim() != 1 || values.size() != plan.num_ops) {
+          throw py::value_error("priority needs one number for each of " +
+                                std::to_string(plan.num_ops) + " ops");
+        }
+        plan.priority.assign(values.data(), values.data() + values.size());
+      },
+      "Higher runs earlier among the ready ops of a device; with free_state "
+      "only, for the simulator.");
   c.def_readwrite("free_state", &Plan::free_state,
                   "Made as if variables could still be placed; for the "
                   "simulator only, the pass refuses it.");
