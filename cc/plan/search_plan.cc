@@ -113,6 +113,11 @@ void Search::Note(const Judged& judged) {
 }
 
 Status Search::Try(std::vector<SearchState> states) {
+  states.erase(std::remove_if(states.begin(), states.end(),
+                              [&](const SearchState& state) {
+                                return !refinement_->IsNew(state);
+                              }),
+               states.end());
   for (size_t first = 0; first < states.size() && judge_.HasLeft();
        first += kBatch) {
     std::vector<SearchState> batch(
@@ -190,28 +195,33 @@ Status Search::TryCheapPlans() {
     kinds_seen.push_back(kind);
     states.push_back(Start(OnOneDevice(space_, d), "one device"));
   }
-  for (size_t level = 0; level < levels_.size(); ++level) {
-    states.push_back(
-        Start(ListSchedule(space_, levels_[level]), "list schedule"));
+  GO_RETURN_IF_ERROR(Try(std::move(states)));
+  states.clear();
+  for (const Clusters& level : levels_) {
+    if (!judge_.HasLeft()) return OkStatus();
+    states.push_back(Start(ListSchedule(space_, level), "list schedule"));
   }
-  for (size_t count = devices_.size(); count >= 2; count = (count + 1) / 2) {
+  GO_RETURN_IF_ERROR(Try(std::move(states)));
+  // Coarse clusters, for what is dear to cut.
+  const Clusters& level = levels_[std::min(levels_.size() - 1, size_t{2})];
+  for (size_t count = devices_.size(); count >= 2;
+       count = count > 2 ? (count + 1) / 2 : 0) {
     const std::vector<int32_t> some(
         devices_.begin(),
         devices_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (!judge_.HasLeft()) return OkStatus();
     const UnitDevices cut = ContiguousCut(space_, some);
-    states.push_back(Start(cut, "contiguous cut"));
+    states = {Start(cut, "contiguous cut")};
     for (double weight : kCutWeights) {
       AnnealOptions anneal;
       anneal.cut_weight = weight;
-      // Coarse levels for what is dear to cut.
-      const size_t level = std::min(levels_.size() - 1, size_t{2});
       states.push_back(
-          Start(AnnealCut(space_, levels_[level], some, cut, anneal, &random_),
+          Start(AnnealCut(space_, level, some, cut, anneal, &random_),
                 "annealed cut"));
     }
-    if (count == 2) break;
+    GO_RETURN_IF_ERROR(Try(std::move(states)));
   }
-  return Try(std::move(states));
+  return OkStatus();
 }
 
 // The other groups and priorities for the best placement so far.
@@ -289,8 +299,9 @@ Status Search::Refine() {
                                           ms_at_start));
     }
     progress = std::min(progress, 1.0);
-    StatusOr<std::vector<Judged>> judged =
-        judge_.Simulate(refinement_->Propose(kBatch, progress));
+    std::vector<SearchState> states = refinement_->Propose(kBatch, progress);
+    if (states.empty()) break;
+    StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(states));
     if (!judged.ok()) return judged.status();
     const SearchScore best = refinement_->best().score;
     const Judged* improved = nullptr;
@@ -332,6 +343,7 @@ StatusOr<Plan> Search::Run() {
     MakeLevels();
     refinement_ = std::make_unique<Refinement>(
         space_, levels_, devices_, options_.schedule, random_.Next());
+    (void)refinement_->IsNew(nothing_.state);
     refinement_->Add(nothing_);
     GO_RETURN_IF_ERROR(TryPolicy());
     GO_RETURN_IF_ERROR(TryCheapPlans());

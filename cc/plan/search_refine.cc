@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cc/graph/fingerprint.h"
 #include "cc/plan/search_starts.h"
 
 namespace grappler_go {
@@ -36,21 +37,24 @@ const char* NameOf(Move move) {
   return "";
 }
 
-bool SameState(const SearchState& a, const SearchState& b) {
-  return a.fusion == b.fusion && a.priority == b.priority &&
-         a.memory == b.memory && a.device == b.device;
-}
-
 }  // namespace
 
 bool Refinement::HasRules() const {
   return !space_.fuses.empty() || (space_.free_state() && schedule_);
 }
 
+bool Refinement::IsNew(const SearchState& state) {
+  uint64_t hash = HashMix(static_cast<uint64_t>(state.fusion),
+                          static_cast<uint64_t>(state.priority));
+  hash = HashMix(hash,
+                 state.memory == nullptr
+                     ? 0
+                     : static_cast<uint64_t>(state.memory->num_recomputed()));
+  for (int32_t d : state.device) hash = HashMix(hash, static_cast<uint64_t>(d));
+  return seen_.insert(hash).second;
+}
+
 void Refinement::Add(Judged judged) {
-  for (const Judged& known : elite_) {
-    if (SameState(known.state, judged.state)) return;
-  }
   const auto at = std::upper_bound(
       elite_.begin(), elite_.end(), judged,
       [](const Judged& a, const Judged& b) { return a.score < b.score; });
@@ -90,24 +94,19 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
         }
       }
     }
-    states.push_back(std::move(all));
-    proposed_.push_back(Move::kNumMoves);
+    if (IsNew(all)) {
+      states.push_back(std::move(all));
+      proposed_.push_back(Move::kNumMoves);
+    }
   }
   improved_.clear();
-  constexpr int kTries = 16;  // for one that differs
-  while (static_cast<int32_t>(states.size()) < count) {
-    Move move = Move::kRun;
-    SearchState state;
-    for (int k = 0; k < kTries; ++k) {
-      move = DrawMove(progress);
-      state = Neighbour(move, progress);
-      const bool is_new =
-          !SameState(state, current_) &&
-          std::none_of(states.begin(), states.end(), [&](const auto& other) {
-            return SameState(state, other);
-          });
-      if (is_new) break;
-    }
+  constexpr int kTries = 16;  // for one that is new
+  for (int k = 0; k < kTries && static_cast<int32_t>(states.size()) < count;
+       ++k) {
+    const Move move = DrawMove(progress);
+    SearchState state = Neighbour(move, progress);
+    if (!IsNew(state)) continue;
+    k = 0;
     state.maker = NameOf(move);
     proposed_.push_back(move);
     states.push_back(std::move(state));

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "cc/plan/search_clusters.h"
@@ -38,12 +39,15 @@ class Refinement {
         schedule_(schedule),
         random_(seed) {}
 
+  // Not asked about before: what was simulated once need not be again.
+  bool IsNew(const SearchState& state);
   // A state that may be gone on from: the best of all, some of the others.
   void Add(Judged judged);
   const Judged& best() const { return elite_.front(); }
   bool can_move() const { return !space_.movable.empty() || HasRules(); }
 
-  // So many neighbours, to be simulated; `progress` in [0, 1] is the share of
+  // So many neighbours, to be simulated, or fewer where no more new ones are
+  // found; `progress` in [0, 1] is the share of
   // the budget that is spent.
   std::vector<SearchState> Propose(int32_t count, double progress);
   // What came of them, in their order.
@@ -78,7 +82,8 @@ class Refinement {
   const std::vector<int32_t> devices_;
   const bool schedule_;
   SearchRandom random_;
-  std::vector<Judged> elite_;  // best first
+  std::unordered_set<uint64_t> seen_;  // hashes of states
+  std::vector<Judged> elite_;          // best first
   SearchState current_;
   SearchScore current_score_;
   std::vector<double> busy_;        // by device, in the current state
