@@ -72,6 +72,7 @@ class Plan:
     fusion_group: _Int32 | None
     recompute: npt.NDArray[np.uint8] | None
     order: list[tuple[int, int]]
+    priority: npt.NDArray[np.float32] | None
     free_state: bool
     micros_before: float
     micros_after: float
@@ -148,6 +149,13 @@ def simulate(
     threads: int = ...,
     timeline: bool = ...,
 ) -> list[dict[str, Any]]: ...
+def search_plan(
+    graph: OpGraph,
+    machine: Machine,
+    logits: Mapping[str, npt.ArrayLike] = ...,
+    options: Mapping[str, Any] = ...,
+    search: Mapping[str, Any] = ...,
+) -> tuple[Plan, dict[str, Any]]: ...
 def apply_plan(plan: Plan, graph: OpGraph) -> bytes: ...
 def verify_rewrite(graph: OpGraph, graphdef: bytes, devices: Sequence[str] = ...) -> None: ...
 def optimize(

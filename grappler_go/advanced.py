@@ -40,6 +40,13 @@ class Option:
 # the numbers come from.
 OPTIONS: Mapping[str, Option] = {
     "min_ops": Option(16, 0, "Graphs with fewer ops are left alone at once."),
+    "search_ms": Option(
+        0,
+        0,
+        "Milliseconds of a search for a better plan in the simulator, at most half of what "
+        "budget_ms leaves; 0: as many as that where there are several devices and the policy "
+        "scores them, else none.",
+    ),
     "min_group_ops": Option(
         4, 1, "A group with fewer ops than this, after merging, is taken apart."
     ),

@@ -10,6 +10,7 @@
 #include "cc/bindings/status_casters.h"
 #include "cc/plan/placement.h"
 #include "cc/plan/plan.h"
+#include "cc/plan/search_plan.h"
 #include "cc/rewrite/rewrite.h"
 #include "cc/rewrite/verify.h"
 
@@ -95,6 +96,42 @@ std::pair<Plan, py::dict> Build(const PyOpGraph& graph,
                      &why);
   });
   return {ValueOrThrow(std::move(plan)), ExplanationToDict(why)};
+}
+
+py::dict TraceToDict(const SearchTrace& trace) {
+  py::list best;
+  for (const SearchTrace::Best& b : trace.best) {
+    py::dict values;
+    values["plans"] = b.plans;
+    values["millis"] = b.millis;
+    values["micros"] = b.micros;
+    values["fits"] = b.fits;
+    values["maker"] = b.maker;
+    best.append(std::move(values));
+  }
+  py::dict values;
+  values["plans"] = trace.plans;
+  values["millis"] = trace.millis;
+  values["best"] = std::move(best);
+  return values;
+}
+
+std::pair<Plan, py::dict> Search(const PyOpGraph& graph,
+                                 const PyMachine& machine,
+                                 const py::dict& arrays,
+                                 const py::dict& options,
+                                 const py::dict& search) {
+  const auto plan_options = FromDict<PlanOptions>(options, "plan option");
+  const auto search_options = FromDict<SearchOptions>(search, "search option");
+  const auto devices = static_cast<int32_t>(machine.machine->devices.size());
+  const Logits logits =
+      ValueOrThrow(LogitsFromDict(arrays, graph.graph->num_ops(), devices));
+  SearchTrace trace;
+  StatusOr<Plan> plan = WithoutGil([&] {
+    return SearchPlan(*graph.graph, *machine.machine, logits, plan_options,
+                      search_options, &trace);
+  });
+  return {ValueOrThrow(std::move(plan)), TraceToDict(trace)};
 }
 
 // Units are numbered by their first ops here, without gaps.
@@ -184,6 +221,28 @@ void BindPlan(py::module_& m) {
            "1: the backward pass reads a clone.");
   c.def_readwrite("order", &Plan::order,
                   "(before, after) pairs of ops, kept by control edges.");
+  c.def_property(
+      "priority",
+      [](const Plan& plan) -> py::object {
+        if (plan.priority.empty()) return py::none();
+        return Owned(plan.priority);
+      },
+      [](Plan& plan, const py::object& value) {
+        if (value.is_none()) {
+          plan.priority.clear();
+          return;
+        }
+        const auto values =
+            py::array_t<float, py::array::c_style |
+                                   py::array::forcecast>::ensure(value);
+        if (!values || values.ndim() != 1 || values.size() != plan.num_ops) {
+          throw py::value_error("priority needs one number for each of " +
+                                std::to_string(plan.num_ops) + " ops");
+        }
+        plan.priority.assign(values.data(), values.data() + values.size());
+      },
+      "Higher runs earlier among the ready ops of a device; with free_state "
+      "only, for the simulator.");
   c.def_readwrite("free_state", &Plan::free_state,
                   "Made as if variables could still be placed; for the "
                   "simulator only, the pass refuses it.");
@@ -200,6 +259,14 @@ void BindPlan(py::module_& m) {
         py::arg("logits"), py::arg("options") = py::dict(),
         "(plan, {\"left_out\", \"per_op\", \"summary\"}) from scores per op. "
         "TypeError for an option that does not exist.");
+  m.def("search_plan", &Search, py::arg("graph"), py::arg("machine"),
+        py::arg("logits") = py::dict(), py::arg("options") = py::dict(),
+        py::arg("search") = py::dict(),
+        "(plan, {\"plans\", \"millis\", \"best\"}): the best plan that so many "
+        "simulations find, starting from scores per op, and when each better "
+        "one was found. Search options: max_plans, budget_ms (0: no limit), "
+        "samples, temperature, seed, threads (0: one for each core), "
+        "schedule. TypeError for an option that does not exist.");
   m.def("placement_units", &PlacementUnits, py::arg("graph"),
         py::arg("machine"), py::arg("free_state") = false,
         "Which ops share a device and where they may be: {\"unit_of\" "

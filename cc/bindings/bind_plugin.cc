@@ -23,6 +23,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("enabled", config.enabled);
   VisitFields(visit, config.plan);
   visit("budget_ms", config.budget_ms);
+  visit("search_ms", config.search_ms);
   visit("min_ops", config.min_ops);
   visit("record_dir", config.record_dir);
   visit("capture", config.capture);

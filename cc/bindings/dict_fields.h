@@ -21,6 +21,7 @@
 
 #include "cc/cost/machine.h"
 #include "cc/plan/build_plan.h"
+#include "cc/plan/search_plan.h"
 
 namespace grappler_go {
 
@@ -168,6 +169,17 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("group_tensor_micros", options.group_tensor_micros);
   visit("group_output_micros_per_mb", options.group_output_micros_per_mb);
   visit("fuse_unknown_shapes", options.fuse_unknown_shapes);
+}
+
+template <typename Visitor>
+void VisitFields(Visitor& visit, SearchOptions& options) {
+  visit("max_plans", options.max_plans);
+  visit("budget_ms", options.budget_ms);
+  visit("samples", options.samples);
+  visit("temperature", options.temperature);
+  visit("seed", options.seed);
+  visit("threads", options.threads);
+  visit("schedule", options.schedule);
 }
 
 // A struct with a VisitFields above, all of it.

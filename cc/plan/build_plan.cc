@@ -122,9 +122,14 @@ StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
     DecideFusion(graph, machine, logits, options, &plan, why);
   }
   DropOrderThatGroupsForbid(graph, &plan);
-  SettleReasons(plan, why);
-  why->summary = Summary(plan, options, *why);
+  ExplainPlan(plan, options, why);
   return plan;
+}
+
+void ExplainPlan(const Plan& plan, const PlanOptions& options,
+                 PlanExplanation* explanation) {
+  SettleReasons(plan, explanation);
+  explanation->summary = Summary(plan, options, *explanation);
 }
 
 }  // namespace grappler_go

@@ -66,6 +66,12 @@ StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
                          const Logits& logits, const PlanOptions& options,
                          PlanExplanation* explanation);
 
+// Brings what BuildPlan explained in line with a plan that was changed since:
+// no reason is left where something was decided, counts and the summary are
+// new.
+void ExplainPlan(const Plan& plan, const PlanOptions& options,
+                 PlanExplanation* explanation);
+
 // The parts, each testable alone, in the order in which BuildPlan runs them:
 // devices, memory, fusion. Each fills its own fields of the plan only and reads
 // those of the ones before it. `why` may be null.

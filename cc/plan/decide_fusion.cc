@@ -8,6 +8,7 @@
 #include "cc/plan/eligibility.h"
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/op_micros.h"
+#include "cc/plan/placement.h"
 #include "cc/sim/step_time.h"
 
 namespace grappler_go {
@@ -102,7 +103,10 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
                   PlanExplanation* why) {
   if (logits.fusion.empty()) return;
   const PlanOptions options = WithTimedGroups(given, machine);
-  const OpMicros micros = EstimateOpMicros(graph, machine, logits);
+  const OpMicros micros =
+      EstimateOpMicros(graph, machine, logits,
+                       plan->free_state ? DevicesOf(graph, machine, *plan)
+                                        : std::vector<int32_t>());
   const int32_t cores = machine.devices.empty() ? 1 : machine.devices[0].cores;
   FusionCandidates candidates =
       FindFusionCandidates(graph, machine, logits, options, *plan);
@@ -118,8 +122,10 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
   plan->micros_before = before;
   plan->micros_after = before;
   std::vector<int32_t>& group = best.groups.of_op;
-  if (best.groups.count > 0 &&
-      before - best.micros < RequiredGain(options, best.parts) * before) {
+  // A plan for the simulator alone bears no risk.
+  const double required =
+      plan->free_state ? 0.0 : RequiredGain(options, best.parts);
+  if (best.groups.count > 0 && before - best.micros < required * before) {
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       if (group[i] < 0) continue;
       group[i] = -1;

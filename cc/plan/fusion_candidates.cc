@@ -257,7 +257,11 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
       if (graph.def(i).op_class == OpClass::kControl) {
         return Reason::kControlFlowOp;
       }
-      if (!devices.IsCpu(found.device[i])) return Reason::kNotOnCpu;
+      // In simulations of GPUs, what XLA compiles for CPUs it compiles for
+      // them, too (group_kernels.h).
+      if (!plan.free_state && !devices.IsCpu(found.device[i])) {
+        return Reason::kNotOnCpu;
+      }
       if (logits.fusion[i] <= 0 && !graph.has(i, kConstant)) {
         return Reason::kPolicyDeclined;
       }

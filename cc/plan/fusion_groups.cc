@@ -8,6 +8,7 @@
 #include "cc/graph/contracted_graph.h"
 #include "cc/graph/fingerprint.h"
 #include "cc/plan/contraction.h"
+#include "cc/plan/group_kernels.h"
 
 namespace grappler_go {
 namespace {
@@ -314,6 +315,14 @@ std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
         b.bytes_out * 1e-6 * options.group_output_micros_per_mb +
         (b.bytes_in + b.bytes_out) * micros.per_boundary_byte));
   }
+  if (micros.machine == nullptr) return overhead;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    const int32_t g = groups.of_op[i];
+    const bool on_cpu = micros.machine->devices[micros.device[i]].type == "CPU";
+    if (g >= 0 && !on_cpu) overhead[g] = 0;
+  }
+  AddKernelMicros(graph, *micros.machine, micros.device, micros.compiled.data(),
+                  groups.of_op, &overhead);
   return overhead;
 }
 
@@ -439,16 +448,20 @@ double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
     if (g >= 0) size[g] += DoesWork(graph, i) ? 1 : 0;
   }
   std::vector<bool> kept(groups->count);
+  // Two kernels less one are worth having where only the simulator judges.
+  const int32_t min_ops = micros.machine != nullptr
+                              ? std::min(2, options.min_group_ops)
+                              : options.min_group_ops;
   double total = 0;
   for (int32_t g = 0; g < groups->count; ++g) {
-    kept[g] = size[g] >= options.min_group_ops && gain[g] > 0;
+    kept[g] = size[g] >= min_ops && gain[g] > 0;
     if (kept[g]) total += gain[g];
   }
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     const int32_t g = groups->of_op[i];
     if (g < 0 || kept[g]) continue;
-    (*reason)[i] = size[g] < options.min_group_ops ? Reason::kGroupTooSmall
-                                                   : Reason::kGroupDoesNotPay;
+    (*reason)[i] =
+        size[g] < min_ops ? Reason::kGroupTooSmall : Reason::kGroupDoesNotPay;
   }
   Renumber(kept, groups);
   return total;

@@ -47,7 +47,8 @@ FusionGroups GroupByLevel(const OpGraph& graph,
 void MergeByPriority(const OpGraph& graph, const FusionCandidates& candidates,
                      const std::vector<float>& priority, FusionGroups* groups);
 
-// What each group costs beside its ops, microseconds, [groups.count].
+// What each group costs beside its ops, microseconds, [groups.count]: on CPUs
+// what `options` say, on accelerators the kernels of group_kernels.h.
 std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
                                   const PlanOptions& options,
                                   const FusionGroups& groups);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cc/cost/op_cost.h"
+#include "cc/plan/group_kernels.h"
 
 namespace grappler_go {
 namespace {
@@ -149,6 +150,10 @@ void SetRoofline(const OpCost& cost, OpClass op_class, const Device& device,
   *alone = static_cast<float>(RooflineMicros(cost, op_class, device));
   // Within a group nothing is dispatched, and what an op hands to the next
   // does not go through memory.
+  if (device.type != "CPU" && !FusesOnGpu(op_class)) {
+    *compiled = *alone;  // a kernel of its own in a group, too
+    return;
+  }
   OpCost compute = cost;
   compute.bytes_read = compute.bytes_written = 0;
   *compiled = std::min(
@@ -180,6 +185,12 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     micros.per_boundary_byte =
         1e-3 / std::max(first_cpu.gbytes_per_s * streaming.gbytes_per_s, 1e-3);
   }
+  for (int32_t d : device_of) {
+    if (machine.devices[d].type == "CPU") continue;
+    micros.machine = &machine;
+    micros.device = device_of;
+    break;
+  }
   micros.alone.resize(graph.num_ops());
   micros.compiled.resize(graph.num_ops());
   const ColdReads cold = FindColdReads(graph);
@@ -198,7 +209,7 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
       *alone = static_cast<float>(MicrosOf(cost->executor, work));
       *compiled = static_cast<float>(MicrosOf(cost->group, work));
       memory = {timed->new_us_per_mb, timed->cold_read_us_per_mb};
-    } else if (said) {
+    } else if (said && device.type == "CPU") {
       *alone = logits.op_micros[i];
       *compiled = logits.fused_micros[i];
     } else {

@@ -19,10 +19,15 @@ struct OpMicros {
   // Microseconds for a byte that enters or leaves a group. 0 when times are not
   // rooflines: then they include it.
   double per_boundary_byte = 0;
+  // Where the ops stand, if that was said and some are on accelerators: their
+  // groups cost what group_kernels.h says.
+  const Machine* machine = nullptr;
+  std::vector<int32_t> device;  // [num_ops]
 };
 
 // `device`: by op, the one of the machine's devices that its roofline is of;
-// empty: the first CPU.
+// empty: the first CPU. What a policy says of times holds for CPUs:
+// accelerators have rooflines. The machine must outlive the result.
 OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
                           const Logits& logits,
                           const std::vector<int32_t>& device = {});

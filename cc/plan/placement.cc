@@ -88,6 +88,22 @@ std::vector<int32_t> UnitsOf(const OpGraph& graph, bool free_state) {
   return parent;
 }
 
+std::vector<int32_t> DevicesOf(const OpGraph& graph, const Machine& machine,
+                               const Plan& plan) {
+  std::vector<int32_t> planned;
+  for (const std::string& name : plan.devices) {
+    planned.push_back(machine.find_device(name));
+  }
+  std::vector<int32_t> device = HomesOf(graph, machine);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!plan.device.empty() && plan.device[i] >= 0) {
+      device[i] = planned[plan.device[i]];
+    }
+    device[i] = std::max(device[i], 0);
+  }
+  return device;
+}
+
 Placement PlacementOf(const OpGraph& graph, const Machine& machine,
                       const PlacementRules& rules) {
   const int32_t n = graph.num_ops();

@@ -11,6 +11,7 @@
 
 #include "cc/cost/machine.h"
 #include "cc/graph/op_graph.h"
+#include "cc/plan/plan.h"
 #include "cc/plan/reason.h"
 
 namespace grappler_go {
@@ -52,6 +53,11 @@ struct Placement {
     return allowed[static_cast<size_t>(unit) * num_devices + device] != 0;
   }
 };
+
+// [num_ops] the device, of the machine's, that the simulator runs each op on: a
+// plan's, or else the graph's, or else the first.
+std::vector<int32_t> DevicesOf(const OpGraph& graph, const Machine& machine,
+                               const Plan& plan);
 
 Placement PlacementOf(const OpGraph& graph, const Machine& machine,
                       const PlacementRules& rules);

@@ -1,6 +1,7 @@
 #include "cc/plan/plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
@@ -130,11 +131,26 @@ Status CheckOrder(const Plan& plan, const OpGraph& graph) {
   return OkStatus();
 }
 
+Status CheckPriority(const Plan& plan, const OpGraph& graph) {
+  if (plan.priority.empty()) return OkStatus();
+  if (!plan.free_state) {
+    return InvalidArgument(
+        "plan: priorities are for simulations, of plans with free_state; a "
+        "program is told by its order");
+  }
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!std::isnan(plan.priority[i])) continue;
+    return InvalidArgument("plan: the priority of " + NameOf(graph, i) +
+                           " is not a number");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 bool Plan::empty() const {
   return num_moved() == 0 && num_groups() == 0 && num_recomputed() == 0 &&
-         order.empty();
+         order.empty() && priority.empty();
 }
 
 int32_t Plan::num_groups() const {
@@ -166,11 +182,13 @@ Status ValidatePlan(const Plan& plan, const OpGraph& graph) {
   GO_RETURN_IF_ERROR(CheckSize("device", plan.device.size(), n));
   GO_RETURN_IF_ERROR(CheckSize("fusion_group", plan.fusion_group.size(), n));
   GO_RETURN_IF_ERROR(CheckSize("recompute", plan.recompute.size(), n));
+  GO_RETURN_IF_ERROR(CheckSize("priority", plan.priority.size(), n));
   GO_RETURN_IF_ERROR(CheckDevices(plan, graph));
   GO_RETURN_IF_ERROR(CheckSharedDevices(plan, graph));
   GO_RETURN_IF_ERROR(CheckGroups(plan, graph));
   GO_RETURN_IF_ERROR(CheckRecompute(plan, graph));
   GO_RETURN_IF_ERROR(CheckOrder(plan, graph));
+  GO_RETURN_IF_ERROR(CheckPriority(plan, graph));
   const int32_t cyclic = FindCycle(graph, plan.fusion_group, plan.order);
   if (cyclic >= 0) {
     return InvalidArgument(

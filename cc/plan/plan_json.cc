@@ -140,7 +140,8 @@ Status ReadPredicted(const Json& file, Plan* plan) {
 Status ReadDecided(const Json& file, Plan* plan) {
   const Field decided = Get(file, "", "decided");
   if (decided.value == nullptr) return OkStatus();
-  const char* what = "a list of \"device\", \"fusion\" and \"recompute\"";
+  const char* what =
+      "a list of \"device\", \"fusion\", \"recompute\" and \"priority\"";
   if (!decided.value->is_array()) return Expected(decided, what);
   for (const Json& item : *decided.value) {
     if (item == "device") {
@@ -149,6 +150,8 @@ Status ReadDecided(const Json& file, Plan* plan) {
       plan->fusion_group.assign(plan->num_ops, -1);
     } else if (item == "recompute") {
       plan->recompute.assign(plan->num_ops, 0);
+    } else if (item == "priority") {
+      plan->priority.assign(plan->num_ops, 0.0f);
     } else {
       return Expected(decided, what);
     }
@@ -209,6 +212,12 @@ Status ReadOp(const Json& entry, size_t at, std::vector<bool>* seen,
       plan->fusion_group.assign(plan->num_ops, -1);
     GO_RETURN_IF_ERROR(
         ReadInt(group, 0, plan->num_ops - 1, &plan->fusion_group[op]));
+  }
+  const Field priority = Get(entry, in, "priority");
+  if (priority.value != nullptr) {
+    if (!priority.value->is_number()) return Expected(priority, "a number");
+    if (plan->priority.empty()) plan->priority.assign(plan->num_ops, 0.0f);
+    plan->priority[op] = priority.value->get<float>();
   }
   const Field recompute = Get(entry, in, "recompute");
   if (recompute.value != nullptr) {
@@ -292,7 +301,8 @@ std::vector<std::string> OpLines(const Plan& plan, const OpGraph* graph) {
     const bool grouped =
         !plan.fusion_group.empty() && plan.fusion_group[i] >= 0;
     const bool recomputed = !plan.recompute.empty() && plan.recompute[i] != 0;
-    if (!moved && !grouped && !recomputed) continue;
+    const bool ranked = !plan.priority.empty() && plan.priority[i] != 0;
+    if (!moved && !grouped && !recomputed && !ranked) continue;
     Json op = {{"op", i}};
     if (graph != nullptr && i < graph->num_ops()) {
       op["name"] = std::string(graph->name(i));
@@ -301,6 +311,7 @@ std::vector<std::string> OpLines(const Plan& plan, const OpGraph* graph) {
     if (moved) op["device"] = plan.devices[plan.device[i]];
     if (grouped) op["group"] = plan.fusion_group[i];
     if (recomputed) op["recompute"] = true;
+    if (ranked) op["priority"] = plan.priority[i];
     lines.push_back(Dump(op));
   }
   return lines;
@@ -313,6 +324,7 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
   if (!plan.device.empty()) decided.push_back("device");
   if (!plan.fusion_group.empty()) decided.push_back("fusion");
   if (!plan.recompute.empty()) decided.push_back("recompute");
+  if (!plan.priority.empty()) decided.push_back("priority");
   const Json predicted = {{"micros_before", plan.micros_before},
                           {"micros_after", plan.micros_after},
                           {"peak_bytes_before", plan.peak_bytes_before},

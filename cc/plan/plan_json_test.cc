@@ -35,6 +35,7 @@ void ExpectSame(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.fusion_group, b.fusion_group);
   EXPECT_EQ(a.recompute, b.recompute);
   EXPECT_EQ(a.order, b.order);
+  EXPECT_EQ(a.priority, b.priority);
   EXPECT_EQ(a.free_state, b.free_state);
   EXPECT_EQ(a.micros_before, b.micros_before);
   EXPECT_EQ(a.micros_after, b.micros_after);
@@ -63,6 +64,10 @@ TEST(PlanJson, ThatAPlanIsForSimulationsOnlyIsKept) {
   Plan plan = SomePlan();
   EXPECT_EQ(PlanToJson(plan, nullptr).find("free_state"), std::string::npos);
   plan.free_state = true;
+  ExpectSame(RoundTrip(plan), plan);
+  plan.priority = {0.0f, 2.5f, -1.0f, 0.0f, 1e9f};
+  ExpectSame(RoundTrip(plan), plan);
+  plan.priority.assign(plan.num_ops, 0.0f);
   ExpectSame(RoundTrip(plan), plan);
 }
 
@@ -109,7 +114,7 @@ TEST(PlanJson, ErrorsSayWhereAndWhatWasExpected) {
     const char *from, *to, *message;
   } kCases[] = {
       {"grappler-go-plan", "plan", R"("format" should be "grappler-go-plan")"},
-      {R"("1.0")", R"("one")", R"("version" should be like "1.0", got "one")"},
+      {R"("1.1")", R"("one")", R"("version" should be like "1.0", got "one")"},
       {R"("version")", R"("ver")", R"("version" should be like "1.0", got no)"},
       {"0123456789", "xyz", R"("fingerprint" should be 32 hexadecimal digits)"},
       {R"("num_ops": 5)", R"("num_ops": -5)", R"("num_ops" should be a whole)"},
@@ -123,6 +128,8 @@ TEST(PlanJson, ErrorsSayWhereAndWhatWasExpected) {
        R"(op 2: "recompute" should be true or false, got "yes")"},
       {R"({"op":4,"group":1})", R"({"op":4,"name":"n","group":-3})",
        R"(op 4 (n): "group" should be a whole number from 0 to 4, got -3)"},
+      {R"({"op":4,"group":1})", R"({"op":4,"priority":"high"})",
+       R"(op 4: "priority" should be a number, got "high")"},
       {R"({"op":4,"group":1})", R"({"op":3,"group":1})",
        "op 3 is listed twice"},
       {R"({"op":4,"group":1})", R"({"group":1})",
@@ -147,10 +154,10 @@ TEST(PlanJson, ErrorsSayWhereAndWhatWasExpected) {
 TEST(PlanJson, AnotherMajorVersionIsAPrecondition) {
   const std::string text = PlanToJson(SomePlan(), nullptr);
   const StatusOr<Plan> newer =
-      PlanFromJson(Replaced(text, R"("1.0")", R"("2.0")"));
+      PlanFromJson(Replaced(text, R"("1.1")", R"("2.0")"));
   ASSERT_FALSE(newer.ok());
   EXPECT_EQ(newer.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(PlanFromJson(Replaced(text, R"("1.0")", R"("1.7")")).ok());
+  EXPECT_TRUE(PlanFromJson(Replaced(text, R"("1.1")", R"("1.7")")).ok());
 }
 
 TEST(PlanJson, FieldsOfALaterMinorVersionAreIgnored) {

@@ -94,7 +94,7 @@ StatusOr<PlannedStep> StepOfPlan(const OpGraph& graph, const Machine& machine,
     input.group = std::move(groups.of_op);
   }
   input.micros.assign(micros.alone.begin(), micros.alone.end());
-  input.priority = logits.schedule;
+  input.priority = plan.priority.empty() ? logits.schedule : plan.priority;
   input.recompute = plan.recompute;
   input.order = plan.order;
   return step;

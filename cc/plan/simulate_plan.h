@@ -24,9 +24,10 @@ struct PlannedStep {
 };
 
 // Of `logits` op_micros and fused_micros are used, where they are given, in
-// place of rooflines, and `schedule` as the priority. Of `options`, what groups
-// cost. Errors: what ValidatePlan and ValidateLogits find; kInvalidArgument for
-// a plan that puts ops on a device which the machine does not have.
+// place of rooflines, and `schedule` as the priority where the plan has none.
+// Of `options`, what groups cost. Errors: what ValidatePlan and ValidateLogits
+// find; kInvalidArgument for a plan that puts ops on a device which the machine
+// does not have.
 StatusOr<PlannedStep> StepOfPlan(const OpGraph& graph, const Machine& machine,
                                  const Plan& plan, const Logits& logits,
                                  const PlanOptions& options);

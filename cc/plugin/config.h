@@ -33,6 +33,11 @@ struct Config {
   // Everything this pass does to one graph, the policy included. Past it, the
   // graph is left alone.
   int64_t budget_ms = 2000;
+  // Milliseconds of these that a search around the policy's plan may take
+  // (plan/search_plan.h), at most half of what is left by then. 0: such a
+  // search where there are several devices and the policy scores them, with no
+  // bound of its own.
+  int64_t search_ms = 0;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;
   // Every graph the pass sees is stored here as <fingerprint>.pb; empty: none.

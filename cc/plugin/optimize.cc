@@ -12,6 +12,7 @@
 
 #include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
+#include "cc/plan/search_plan.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/policy_runner.h"
 #include "cc/rewrite/rewrite.h"
@@ -93,6 +94,9 @@ class Optimization {
   bool AskPolicy(CachedDecision* decision);
   bool IsWorthIt(const CachedDecision& decision);
   bool Rewrite();
+
+  // Replaces the plan by a better one, if the time left suffices to find one.
+  void Search(const Logits& logits, CachedDecision* decision);
 
   void Keep();
   std::string CacheKey() const;
@@ -265,6 +269,7 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
       return LeaveAlone("no plan could be built: " + plan.status().message());
     }
     decision->plan = std::move(*plan);
+    Search(*answer->logits, decision);
   } else {
     return LeaveAlone("policy decided nothing");
   }
@@ -273,6 +278,39 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   }
   EndPhase("plan", begin);
   return true;
+}
+
+void Optimization::Search(const Logits& logits, CachedDecision* decision) {
+  const bool has_places = config_.plan.device && !logits.device.empty() &&
+                          context_->machine.devices.size() > 1;
+  if (!has_places && config_.search_ms == 0) return;
+  const Clock::time_point begin = Clock::now();
+  // As much again is left for writing the plan into the graph and checking it.
+  const int64_t half_left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - begin)
+          .count() /
+      2;
+  SearchOptions search;
+  search.max_plans = std::numeric_limits<int32_t>::max();
+  search.budget_ms = config_.search_ms > 0
+                         ? std::min(config_.search_ms, half_left)
+                         : half_left;
+  if (search.budget_ms <= 0) return;
+  SearchTrace trace;
+  StatusOr<Plan> plan = SearchPlan(graph(), context_->machine, logits,
+                                   config_.plan, search, &trace);
+  EndPhase("search", begin);
+  if (!plan.ok()) {
+    result_.report.notes.push_back("not searched: " + plan.status().message());
+    return;
+  }
+  if (trace.plans == 0) return;
+  plan->policy = decision->plan.policy;
+  decision->plan = std::move(*plan);
+  ExplainPlan(decision->plan, config_.plan, &decision->why);
+  decision->why.summary += (decision->why.summary.empty() ? "" : "; ") +
+                           std::string("best of ") +
+                           std::to_string(trace.plans) + " simulated plans";
 }
 
 bool Optimization::IsWorthIt(const CachedDecision& decision) {

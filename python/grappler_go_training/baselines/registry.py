@@ -15,6 +15,7 @@ from grappler_go_training.baselines import (
     order,
     partition,
     recompute,
+    search,
     simple,
 )
 from grappler_go_training.baselines.budget import Budget
@@ -71,6 +72,13 @@ def _table() -> dict[str, Baseline]:
             "simulated annealing, judged by the simulator",
         ),
         ("genetic", "device", genetic.genetic, "genetic search, judged by the simulator"),
+        ("search", "device", search.search, "this package's search, without a policy"),
+        (
+            "joint_search",
+            "device",
+            search.joint_search,
+            "the same for device, fusion, order and memory together",
+        ),
         ("hdp", "device", _hdp, "HDP: learned groups and places (Mirhoseini et al. 2018)"),
         ("no_fusion", "fusion", fusion.no_fusion, "every op by itself"),
         (

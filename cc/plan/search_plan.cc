@@ -1,0 +1,382 @@
+#include "cc/plan/search_plan.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "cc/plan/search_clusters.h"
+#include "cc/plan/search_judge.h"
+#include "cc/plan/search_refine.h"
+#include "cc/plan/search_space.h"
+#include "cc/plan/search_starts.h"
+
+namespace grappler_go {
+namespace {
+
+using Clock = SearchJudge::Clock;
+
+// How many clusters a level has, from coarse to fine; behind them the units.
+constexpr int32_t kLevels[] = {16, 64, 256, 1024};
+// How dear a transfer is in the cuts that a search begins with.
+constexpr double kCutWeights[] = {0.1, 0.3, 1.0, 3.0};
+// Simulated side by side, and no number of threads: results do not depend on
+// that.
+constexpr int32_t kBatch = 4;
+// Memory that is aimed at when a plan does not fit, of what it takes.
+constexpr double kMemoryShares[] = {0.8, 0.6, 0.4};
+
+class Search {
+ public:
+  Search(const SearchSpace& space, const SearchOptions& options,
+         SearchJudge judge, Clock::time_point begin, SearchTrace* trace)
+      : space_(space),
+        options_(options),
+        judge_(std::move(judge)),
+        begin_(begin),
+        trace_(*trace),
+        random_(options.seed),
+        devices_(UsedDevices()) {}
+
+  StatusOr<Plan> Run();
+
+ private:
+  std::vector<int32_t> UsedDevices() const;
+  double Millis() const {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin_)
+        .count();
+  }
+  SearchState Start(UnitDevices device, const char* maker) const;
+  void AddRules(SearchState* state) const;
+  // Simulates as many as there is budget for and keeps what is good.
+  Status Try(std::vector<SearchState> states);
+  void Note(const Judged& judged);
+  Status DoNothing();
+  Status TryPolicy();
+  Status TryCheapPlans();
+  Status TryRules();
+  Status TryMemory();
+  Status Refine();
+  void MakeLevels();
+  Plan Result() const;
+
+  const SearchSpace& space_;
+  const SearchOptions& options_;
+  SearchJudge judge_;
+  const Clock::time_point begin_;
+  SearchTrace& trace_;
+  SearchRandom random_;
+  const std::vector<int32_t> devices_;  // that units may choose
+  std::vector<Clusters> levels_;
+  std::unique_ptr<Refinement> refinement_;
+  Judged nothing_;
+  bool has_nothing_ = false;
+};
+
+std::vector<int32_t> Search::UsedDevices() const {
+  std::vector<uint8_t> used(space_.num_devices, 0);
+  for (int32_t u : space_.movable) {
+    for (int32_t d : space_.choices[u]) used[d] = 1;
+  }
+  std::vector<int32_t> devices;
+  for (int32_t d = 0; d < space_.num_devices; ++d) {
+    if (used[d]) devices.push_back(d);
+  }
+  return devices;
+}
+
+void Search::AddRules(SearchState* state) const {
+  if (!space_.free_state()) {
+    const bool fuses = space_.options.fusion && !space_.logits->fusion.empty();
+    if (fuses) state->fusion = FusionRule::kDecided;
+    return;
+  }
+  if (!space_.fuses.empty()) state->fusion = FusionRule::kChains;
+  if (options_.schedule) {
+    state->priority = space_.logits->schedule.empty() ? Priority::kCriticalPath
+                                                      : Priority::kPolicy;
+  }
+}
+
+SearchState Search::Start(UnitDevices device, const char* maker) const {
+  SearchState state;
+  state.device = std::move(device);
+  state.maker = maker;
+  AddRules(&state);
+  return state;
+}
+
+void Search::Note(const Judged& judged) {
+  const bool fits = judged.score.excess_bytes <= 0;
+  trace_.best.push_back({judge_.spent(), Millis(), judged.score.micros, fits,
+                         judged.state.maker});
+}
+
+Status Search::Try(std::vector<SearchState> states) {
+  states.erase(std::remove_if(states.begin(), states.end(),
+                              [&](const SearchState& state) {
+                                return !refinement_->IsNew(state);
+                              }),
+               states.end());
+  for (size_t first = 0; first < states.size() && judge_.HasLeft();
+       first += kBatch) {
+    std::vector<SearchState> batch(
+        std::make_move_iterator(states.begin() +
+                                static_cast<std::ptrdiff_t>(first)),
+        std::make_move_iterator(states.begin() +
+                                static_cast<std::ptrdiff_t>(
+                                    std::min(states.size(), first + kBatch))));
+    StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(batch));
+    if (!judged.ok()) return judged.status();
+    for (Judged& one : *judged) {
+      const bool is_best =
+          trace_.best.empty() || one.score < refinement_->best().score;
+      if (is_best) Note(one);
+      refinement_->Add(std::move(one));
+    }
+  }
+  return OkStatus();
+}
+
+Status Search::DoNothing() {
+  SearchState home;
+  home.device = space_.home;
+  home.maker = "do nothing";
+  StatusOr<std::vector<Judged>> judged = judge_.Simulate({home});
+  if (!judged.ok()) return judged.status();
+  if (judged->empty()) return OkStatus();  // no budget at all
+  nothing_ = std::move(judged->front());
+  has_nothing_ = true;
+  Note(nothing_);
+  return OkStatus();
+}
+
+void Search::MakeLevels() {
+  // Of what the step takes on one device beside what stays there, every unit
+  // has its share by what it returns: not all of it is alive at once.
+  double outputs = 1, peak = 0;
+  for (double bytes : space_.output_bytes) outputs += bytes;
+  for (const DeviceUse& use : nothing_.simulation.devices) {
+    peak += static_cast<double>(use.peak_bytes - use.resident_bytes);
+  }
+  levels_.push_back(UnitClusters(space_, peak / outputs));
+  for (size_t k = std::size(kLevels); k-- > 0;) {
+    if (levels_.front().count <= kLevels[k]) continue;
+    levels_.insert(levels_.begin(),
+                   Coarsen(space_, levels_.front(), kLevels[k], &random_));
+  }
+}
+
+Status Search::TryPolicy() {
+  if (space_.score.empty() || space_.movable.empty()) return OkStatus();
+  std::vector<SearchState> states;
+  states.push_back(Start(PolicyArgmax(space_), "policy"));
+  int32_t stretches = 1;
+  for (int32_t k = 0; k < options_.samples; ++k) {
+    // From whole graphs to some hundred stretches, and again.
+    stretches = stretches > 256 ? 1 : stretches * 4;
+    states.push_back(
+        Start(PolicySample(space_, options_.temperature, stretches, &random_),
+              "sample of the policy"));
+  }
+  return Try(std::move(states));
+}
+
+Status Search::TryCheapPlans() {
+  std::vector<SearchState> states = {Start(space_.home, "as it stands")};
+  if (space_.movable.empty()) return Try(std::move(states));
+  std::vector<int32_t> kinds_seen;
+  for (int32_t d : devices_) {
+    const int32_t kind = space_.kind[d];
+    if (std::find(kinds_seen.begin(), kinds_seen.end(), kind) !=
+        kinds_seen.end()) {
+      continue;
+    }
+    kinds_seen.push_back(kind);
+    states.push_back(Start(OnOneDevice(space_, d), "one device"));
+  }
+  GO_RETURN_IF_ERROR(Try(std::move(states)));
+  states.clear();
+  for (const Clusters& level : levels_) {
+    if (!judge_.HasLeft()) return OkStatus();
+    states.push_back(Start(ListSchedule(space_, level), "list schedule"));
+  }
+  GO_RETURN_IF_ERROR(Try(std::move(states)));
+  // Coarse clusters, for what is dear to cut.
+  const Clusters& level = levels_[std::min(levels_.size() - 1, size_t{2})];
+  for (size_t count = devices_.size(); count >= 2;
+       count = count > 2 ? (count + 1) / 2 : 0) {
+    const std::vector<int32_t> some(
+        devices_.begin(),
+        devices_.begin() + static_cast<std::ptrdiff_t>(count));
+    if (!judge_.HasLeft()) return OkStatus();
+    const UnitDevices cut = ContiguousCut(space_, some);
+    states = {Start(cut, "contiguous cut")};
+    for (double weight : kCutWeights) {
+      AnnealOptions anneal;
+      anneal.cut_weight = weight;
+      states.push_back(
+          Start(AnnealCut(space_, level, some, cut, anneal, &random_),
+                "annealed cut"));
+    }
+    GO_RETURN_IF_ERROR(Try(std::move(states)));
+  }
+  return OkStatus();
+}
+
+// The other groups and priorities for the best placement so far.
+Status Search::TryRules() {
+  if (!space_.free_state()) return OkStatus();
+  std::vector<SearchState> states;
+  const SearchState& best = refinement_->best().state;
+  std::vector<FusionRule> rules = {FusionRule::kNone};
+  if (!space_.fuses.empty()) {
+    rules = {FusionRule::kNone, FusionRule::kChains, FusionRule::kLevels};
+  }
+  std::vector<Priority> priorities = {Priority::kFirstReady};
+  if (options_.schedule) priorities.push_back(Priority::kCriticalPath);
+  if (options_.schedule && !space_.logits->schedule.empty()) {
+    priorities.push_back(Priority::kPolicy);
+  }
+  for (FusionRule rule : rules) {
+    for (Priority priority : priorities) {
+      if (rule == best.fusion && priority == best.priority) continue;
+      SearchState state = best;
+      state.fusion = rule;
+      state.priority = priority;
+      state.maker = "other rules";
+      states.push_back(std::move(state));
+    }
+  }
+  return Try(std::move(states));
+}
+
+// What DecideMemory finds for several limits, where the best plan does not fit.
+Status Search::TryMemory() {
+  if (!space_.options.memory || refinement_->best().score.excess_bytes <= 0) {
+    return OkStatus();
+  }
+  const Judged& best = refinement_->best();
+  std::vector<SearchState> states;
+  for (double share : kMemoryShares) {
+    if (!judge_.HasLeft()) break;
+    Plan plan;
+    plan.num_ops = space_.graph->num_ops();
+    PlanOptions options = space_.options;
+    int64_t peak = 0;
+    for (const DeviceUse& use : best.simulation.devices) {
+      peak = std::max(peak, use.peak_bytes - use.resident_bytes);
+    }
+    options.memory_limit = std::max<int64_t>(
+        1, static_cast<int64_t>(share * static_cast<double>(peak)));
+    Logits willing = *space_.logits;
+    if (willing.recompute.empty()) {
+      willing.recompute.assign(plan.num_ops, 0.0f);
+    }
+    DecideMemory(*space_.graph, *space_.machine, willing, options, &plan);
+    // Held back for one device, ops would wait for others without need.
+    if (space_.num_devices > 1) plan.order.clear();
+    if (plan.num_recomputed() == 0 && plan.order.empty()) continue;
+    SearchState state = best.state;
+    state.memory = std::make_shared<const Plan>(std::move(plan));
+    state.maker = "recomputation";
+    states.push_back(std::move(state));
+  }
+  return Try(std::move(states));
+}
+
+Status Search::Refine() {
+  if (!refinement_->can_move()) return OkStatus();
+  const int32_t at_start = judge_.spent();
+  const double ms_at_start = Millis();
+  while (judge_.HasLeft()) {
+    double progress = static_cast<double>(judge_.spent() - at_start) /
+                      std::max(1, options_.max_plans - at_start);
+    if (options_.budget_ms > 0) {
+      progress = std::max(
+          progress, (Millis() - ms_at_start) /
+                        std::max(1.0, static_cast<double>(options_.budget_ms) -
+                                          ms_at_start));
+    }
+    progress = std::min(progress, 1.0);
+    std::vector<SearchState> states = refinement_->Propose(kBatch, progress);
+    if (states.empty()) break;
+    StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(states));
+    if (!judged.ok()) return judged.status();
+    const SearchScore best = refinement_->best().score;
+    const Judged* improved = nullptr;
+    for (const Judged& one : *judged) {
+      if (one.score < (improved == nullptr ? best : improved->score)) {
+        improved = &one;
+      }
+    }
+    if (improved != nullptr) Note(*improved);
+    refinement_->Learn(std::move(*judged), progress);
+  }
+  return OkStatus();
+}
+
+Plan Search::Result() const {
+  auto peak_of = [](const Judged& judged) {
+    int64_t peak = 0;
+    for (const DeviceUse& use : judged.simulation.devices) {
+      peak = std::max(peak, use.peak_bytes);
+    }
+    return peak;
+  };
+  const Judged& best = refinement_ == nullptr ? nothing_ : refinement_->best();
+  SearchState state = best.state;
+  if (!has_nothing_) state.device = space_.home;
+  Plan plan = judge_.PlanOf(state);
+  if (!has_nothing_) return plan;
+  plan.micros_before = nothing_.score.micros;
+  plan.peak_bytes_before = peak_of(nothing_);
+  plan.micros_after = best.score.micros;
+  plan.peak_bytes_after = peak_of(best);
+  return plan;
+}
+
+StatusOr<Plan> Search::Run() {
+  if (space_.graph->num_ops() == 0) return Result();
+  GO_RETURN_IF_ERROR(DoNothing());
+  if (has_nothing_) {
+    MakeLevels();
+    refinement_ = std::make_unique<Refinement>(
+        space_, levels_, devices_, options_.schedule, random_.Next());
+    (void)refinement_->IsNew(nothing_.state);
+    refinement_->Add(nothing_);
+    GO_RETURN_IF_ERROR(TryPolicy());
+    GO_RETURN_IF_ERROR(TryCheapPlans());
+    GO_RETURN_IF_ERROR(TryRules());
+    GO_RETURN_IF_ERROR(TryMemory());
+    GO_RETURN_IF_ERROR(Refine());
+  }
+  trace_.plans = judge_.spent();
+  trace_.millis = Millis();
+  return Result();
+}
+
+}  // namespace
+
+StatusOr<Plan> SearchPlan(const OpGraph& graph, const Machine& machine,
+                          const Logits& logits, const PlanOptions& options,
+                          const SearchOptions& search, SearchTrace* trace) {
+  const Clock::time_point begin = Clock::now();
+  const Clock::time_point deadline =
+      search.budget_ms > 0 ? begin + std::chrono::milliseconds(search.budget_ms)
+                           : Clock::time_point::max();
+  GO_RETURN_IF_ERROR(ValidateLogits(
+      logits, graph.num_ops(), static_cast<int32_t>(machine.devices.size())));
+  StatusOr<SearchSpace> space =
+      MakeSearchSpace(graph, machine, logits, options);
+  if (!space.ok()) return space.status();
+  StatusOr<SearchJudge> judge =
+      SearchJudge::Create(*space, search.max_plans, search.threads, deadline);
+  if (!judge.ok()) return judge.status();
+  SearchTrace unused;
+  SearchTrace* const out = trace != nullptr ? trace : &unused;
+  *out = SearchTrace();
+  return Search(*space, search, std::move(*judge), begin, out).Run();
+}
+
+}  // namespace grappler_go

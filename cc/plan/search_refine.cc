@@ -1,0 +1,367 @@
+#include "cc/plan/search_refine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "cc/graph/fingerprint.h"
+#include "cc/plan/search_starts.h"
+
+namespace grappler_go {
+namespace {
+
+constexpr size_t kElite = 8;
+// A worse state is gone on from with a probability of 1/e when it is worse by
+// this share, at the start and at the end of the budget.
+constexpr double kHot = 0.01, kCold = 0.0003;
+
+const char* NameOf(Move move) {
+  switch (move) {
+    case Move::kTransfer:
+      return "move of a transfer";
+    case Move::kQueue:
+      return "move off a queue";
+    case Move::kRun:
+      return "move of neighbours";
+    case Move::kCross:
+      return "crossing";
+    case Move::kPolicy:
+      return "policy's move";
+    case Move::kRecut:
+      return "annealed cut";
+    case Move::kRules:
+      return "other rules";
+    case Move::kNumMoves:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+bool Refinement::HasRules() const {
+  return !space_.fuses.empty() || (space_.free_state() && schedule_);
+}
+
+bool Refinement::IsNew(const SearchState& state) {
+  uint64_t hash = HashMix(static_cast<uint64_t>(state.fusion),
+                          static_cast<uint64_t>(state.priority));
+  hash = HashMix(hash,
+                 state.memory == nullptr
+                     ? 0
+                     : static_cast<uint64_t>(state.memory->num_recomputed()));
+  for (int32_t d : state.device) hash = HashMix(hash, static_cast<uint64_t>(d));
+  return seen_.insert(hash).second;
+}
+
+void Refinement::Add(Judged judged) {
+  const auto at = std::upper_bound(
+      elite_.begin(), elite_.end(), judged,
+      [](const Judged& a, const Judged& b) { return a.score < b.score; });
+  const bool is_best = at == elite_.begin();
+  elite_.insert(at, std::move(judged));
+  if (elite_.size() > kElite) elite_.pop_back();
+  if (is_best) SetCurrent(elite_.front());
+}
+
+void Refinement::SetCurrent(const Judged& judged) {
+  current_ = judged.state;
+  current_score_ = judged.score;
+  busy_.clear();
+  for (const DeviceUse& use : judged.simulation.devices) {
+    busy_.push_back(use.busy_micros);
+  }
+  std::vector<int32_t> device = space_.stands;
+  for (size_t i = 0; i < device.size(); ++i) {
+    const int32_t unit = space_.unit_of[i];
+    if (!space_.pinned[unit]) device[i] = current_.device[unit];
+  }
+  // Groups are numbered again for every simulation; their tasks name an op.
+  path_ = CriticalPath(*space_.graph, {}, device, judged.simulation);
+}
+
+std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
+  std::vector<SearchState> states;
+  proposed_.clear();
+  if (improved_.size() > 1) {
+    // Moves that helped one by one, together.
+    SearchState all = current_;
+    all.maker = "moves together";
+    for (const SearchState& other : improved_) {
+      for (size_t u = 0; u < all.device.size(); ++u) {
+        if (other.device[u] != elite_.front().state.device[u]) {
+          all.device[u] = other.device[u];
+        }
+      }
+    }
+    if (IsNew(all)) {
+      states.push_back(std::move(all));
+      proposed_.push_back(Move::kNumMoves);
+    }
+  }
+  improved_.clear();
+  constexpr int kTries = 16;  // for one that is new
+  for (int k = 0; k < kTries && static_cast<int32_t>(states.size()) < count;
+       ++k) {
+    const Move move = DrawMove(progress);
+    SearchState state = Neighbour(move, progress);
+    if (!IsNew(state)) continue;
+    k = 0;
+    state.maker = NameOf(move);
+    proposed_.push_back(move);
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+void Refinement::Learn(std::vector<Judged> judged, double progress) {
+  const SearchScore before = current_score_;
+  const double temperature =
+      before.micros * kHot * std::pow(kCold / kHot, progress);
+  int32_t chosen = -1;
+  for (size_t k = 0; k < judged.size(); ++k) {
+    const bool helped = judged[k].score < before;
+    if (proposed_[k] != Move::kNumMoves) {
+      Record& record = records_[static_cast<size_t>(proposed_[k])];
+      // What was tried long ago says little of now.
+      record.tried = 0.97 * record.tried + 1;
+      record.helped = 0.97 * record.helped + (helped ? 1 : 0);
+    }
+    if (helped) improved_.push_back(judged[k].state);
+    if (chosen < 0 || judged[k].score < judged[chosen].score) {
+      chosen = static_cast<int32_t>(k);
+    }
+  }
+  if (chosen < 0) return;
+  const SearchScore& score = judged[chosen].score;
+  const double worse = score.micros - before.micros;
+  const bool accept =
+      score < before ||
+      (score.excess_bytes <= before.excess_bytes &&
+       random_.Uniform() < std::exp(-worse / std::max(temperature, 1e-9)));
+  if (accept) SetCurrent(judged[chosen]);
+  for (Judged& one : judged) Add(std::move(one));
+  // Far from the best for long is far too long.
+  if (current_score_.micros > elite_.front().score.micros * (1 + kHot)) {
+    SetCurrent(elite_.front());
+    improved_.clear();
+  }
+}
+
+Move Refinement::DrawMove(double progress) {
+  auto may = [&](Move move) {
+    switch (move) {
+      case Move::kRules:
+        return HasRules();
+      case Move::kPolicy:
+        return !space_.movable.empty() && !space_.score.empty();
+      case Move::kCross:
+        return !space_.movable.empty() && elite_.size() > 1;
+      default:
+        return !space_.movable.empty();
+    }
+  };
+  std::array<double, static_cast<size_t>(Move::kNumMoves)> weight{};
+  double sum = 0;
+  for (size_t m = 0; m < weight.size(); ++m) {
+    if (!may(static_cast<Move>(m))) continue;
+    weight[m] = 0.05 + records_[m].helped / records_[m].tried;
+    if (static_cast<Move>(m) == Move::kRules) weight[m] *= 0.3;
+    if (static_cast<Move>(m) == Move::kRun) weight[m] *= 1.2 - progress;
+    sum += weight[m];
+  }
+  double draw = random_.Uniform() * sum;
+  for (size_t m = 0; m < weight.size(); ++m) {
+    draw -= weight[m];
+    if (draw < 0) return static_cast<Move>(m);
+  }
+  return space_.movable.empty() ? Move::kRules : Move::kRun;
+}
+
+SearchState Refinement::Neighbour(Move move, double progress) {
+  SearchState state = current_;
+  switch (move) {
+    case Move::kTransfer:
+      MoveTransfer(&state);
+      break;
+    case Move::kQueue:
+      MoveOffQueue(&state);
+      break;
+    case Move::kRun:
+      MoveRun(&state, progress);
+      break;
+    case Move::kCross:
+      Cross(&state);
+      break;
+    case Move::kPolicy:
+      AskPolicy(&state);
+      break;
+    case Move::kRecut:
+      Recut(&state);
+      break;
+    case Move::kRules:
+      ChangeRules(&state);
+      break;
+    case Move::kNumMoves:
+      break;
+  }
+  return state;
+}
+
+const Clusters& Refinement::DrawLevel() {
+  return levels_[random_.Below(static_cast<int32_t>(levels_.size()))];
+}
+
+// In proportion to what is waited; null where nothing of the kind is.
+const CriticalWait* Refinement::DrawWait(CriticalWait::Kind kind) {
+  double sum = 0;
+  for (const CriticalWait& w : path_) {
+    if (w.kind == kind) sum += w.micros;
+  }
+  double draw = random_.Uniform() * sum;
+  for (const CriticalWait& w : path_) {
+    if (w.kind != kind) continue;
+    draw -= w.micros;
+    if (draw < 0) return &w;
+  }
+  return nullptr;
+}
+
+void Refinement::MoveCluster(const Clusters& level, int32_t cluster,
+                             int32_t device, SearchState* state) {
+  for (int32_t u : level.units[cluster]) {
+    if (space_.choices[u].size() > 1 && space_.MayBeOn(u, device)) {
+      state->device[u] = device;
+    }
+  }
+}
+
+void Refinement::MoveTransfer(SearchState* state) {
+  const CriticalWait* wait = DrawWait(CriticalWait::kTransfer);
+  if (wait == nullptr) return MoveOffQueue(state);
+  const Clusters& level = DrawLevel();
+  const int32_t reader = space_.unit_of[wait->op];
+  const int32_t maker = space_.unit_of[wait->maker];
+  if (random_.Uniform() < 0.5) {
+    MoveCluster(level, level.of_unit[reader], state->device[maker], state);
+  } else {
+    MoveCluster(level, level.of_unit[maker], state->device[reader], state);
+  }
+}
+
+int32_t Refinement::DrawDevice(const SearchState& state, int32_t unit) {
+  const Span<int32_t> choices = space_.choices[unit];
+  std::vector<double> weight;
+  double sum = 0;
+  double most_busy = 1e-9;
+  for (double b : busy_) most_busy = std::max(most_busy, b);
+  for (int32_t d : choices) {
+    double w = 0;
+    if (d != state.device[unit]) {
+      w = 1.1 - busy_[d] / most_busy;
+      if (!space_.score.empty()) {
+        // Not more than this: what the policy rules out may still be right.
+        const float* row = space_.score.data() +
+                           static_cast<size_t>(unit) * space_.num_devices;
+        w *= std::exp(
+            std::clamp<double>(row[d] - row[state.device[unit]], -4.0, 4.0));
+      }
+    }
+    weight.push_back(w);
+    sum += w;
+  }
+  double draw = random_.Uniform() * sum;
+  for (size_t k = 0; k < choices.size(); ++k) {
+    draw -= weight[k];
+    if (draw < 0) return choices[k];
+  }
+  return state.device[unit];
+}
+
+// What runs while the critical path waits, or what it is made of, goes
+// elsewhere.
+void Refinement::MoveOffQueue(SearchState* state) {
+  const CriticalWait* wait = DrawWait(CriticalWait::kQueue);
+  int32_t op = -1;
+  if (wait != nullptr) {
+    op = random_.Uniform() < 0.7 ? wait->maker : wait->op;
+  } else {
+    wait = DrawWait(CriticalWait::kCompute);
+    if (wait == nullptr) return;
+    op = wait->op;
+  }
+  const int32_t unit = space_.unit_of[op];
+  const Clusters& level = DrawLevel();
+  MoveCluster(level, level.of_unit[unit], DrawDevice(*state, unit), state);
+}
+
+void Refinement::MoveRun(SearchState* state, double progress) {
+  const Clusters& level = DrawLevel();
+  std::vector<int32_t> order;
+  for (int32_t c = 0; c < level.count; ++c) {
+    if (space_.choices[level.units[c][0]].size() > 1 &&
+        level.micros[static_cast<size_t>(c) * space_.num_devices] > 0) {
+      order.push_back(c);
+    }
+  }
+  if (order.empty()) return;
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return level.depth[a] < level.depth[b];
+  });
+  const auto count = static_cast<int32_t>(order.size());
+  const double longest = std::pow(std::max(1.0, count / 4.0), 1.0 - progress);
+  const int32_t length = 1 + random_.Below(static_cast<int32_t>(longest));
+  const int32_t start = random_.Below(count - length + 1);
+  const int32_t device = DrawDevice(*state, level.units[order[start]][0]);
+  for (int32_t k = start; k < start + length; ++k) {
+    MoveCluster(level, order[k], device, state);
+  }
+}
+
+void Refinement::Cross(SearchState* state) {
+  const auto others = static_cast<int32_t>(elite_.size());
+  const SearchState& other = elite_[random_.Below(others)].state;
+  const Clusters& level = DrawLevel();
+  float low = 0, high = 0;
+  for (float d : level.depth) high = std::max(high, d);
+  const double width = high * (0.05 + 0.45 * random_.Uniform());
+  low = static_cast<float>(random_.Uniform() * (high - width));
+  high = static_cast<float>(low + width);
+  for (int32_t u : space_.movable) {
+    const float depth = level.depth[level.of_unit[u]];
+    if (depth >= low && depth <= high) state->device[u] = other.device[u];
+  }
+}
+
+void Refinement::AskPolicy(SearchState* state) {
+  const Clusters& level = DrawLevel();
+  const auto count = static_cast<int32_t>(space_.movable.size());
+  const int32_t unit = space_.movable[random_.Below(count)];
+  MoveCluster(level, level.of_unit[unit], DrawDevice(*state, unit), state);
+}
+
+void Refinement::Recut(SearchState* state) {
+  const Clusters& level = DrawLevel();
+  AnnealOptions options;
+  options.cut_weight = std::exp((random_.Uniform() - 0.5) * 4.0);
+  options.start_temperature = std::exp(-4.0 - 5.0 * random_.Uniform());
+  options.steps_per_cluster = 20;
+  const UnitDevices cut =
+      AnnealCut(space_, level, devices_, state->device, options, &random_);
+  state->device = cut;
+}
+
+void Refinement::ChangeRules(SearchState* state) {
+  const bool both = !space_.fuses.empty() && space_.free_state() && schedule_;
+  const bool fusion = both ? random_.Uniform() < 0.5 : !space_.fuses.empty();
+  if (fusion) {
+    constexpr FusionRule kRules[] = {FusionRule::kNone, FusionRule::kChains,
+                                     FusionRule::kLevels};
+    state->fusion = kRules[random_.Below(3)];
+    return;
+  }
+  const int32_t count = space_.logits->schedule.empty() ? 2 : 3;
+  state->priority = static_cast<Priority>(random_.Below(count));
+}
+
+}  // namespace grappler_go

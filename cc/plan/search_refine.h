@@ -1,0 +1,98 @@
+// Local search around the best plans found so far, judged by the simulator.
+#ifndef GRAPPLER_GO_PLAN_SEARCH_REFINE_H_
+#define GRAPPLER_GO_PLAN_SEARCH_REFINE_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "cc/plan/search_clusters.h"
+#include "cc/plan/search_judge.h"
+#include "cc/plan/search_space.h"
+#include "cc/plan/search_timeline.h"
+
+namespace grappler_go {
+
+// What a state's neighbours differ in. Which kind of move is tried is drawn in
+// proportion to how often it has helped so far.
+enum class Move : uint8_t {
+  kTransfer,  // a cluster to the other end of a transfer on the critical path
+  kQueue,     // one off a device for which the critical path waits
+  kRun,       // clusters of neighbouring depths to one device
+  kCross,     // the devices of a range of depths from another good state
+  kPolicy,    // a cluster where the policy would rather have it
+  kRecut,     // AnnealCut from here, at a low temperature
+  kRules,     // other groups or priorities
+  kNumMoves,
+};
+
+class Refinement {
+ public:
+  // `levels`: from coarse to fine. Everything must outlive the refinement.
+  Refinement(const SearchSpace& space, const std::vector<Clusters>& levels,
+             const std::vector<int32_t>& devices, bool schedule, uint64_t seed)
+      : space_(space),
+        levels_(levels),
+        devices_(devices),
+        schedule_(schedule),
+        random_(seed) {}
+
+  // Not asked about before: what was simulated once need not be again.
+  bool IsNew(const SearchState& state);
+  // A state that may be gone on from: the best of all, some of the others.
+  void Add(Judged judged);
+  const Judged& best() const { return elite_.front(); }
+  bool can_move() const { return !space_.movable.empty() || HasRules(); }
+
+  // So many neighbours, to be simulated, or fewer where no more new ones are
+  // found; `progress` in [0, 1] is the share of
+  // the budget that is spent.
+  std::vector<SearchState> Propose(int32_t count, double progress);
+  // What came of them, in their order.
+  void Learn(std::vector<Judged> judged, double progress);
+
+ private:
+  struct Record {
+    double tried = 1, helped = 1;
+  };
+
+  bool HasRules() const;
+  void SetCurrent(const Judged& judged);
+  Move DrawMove(double progress);
+  SearchState Neighbour(Move move, double progress);
+  void MoveTransfer(SearchState* state);
+  void MoveOffQueue(SearchState* state);
+  void MoveRun(SearchState* state, double progress);
+  void Cross(SearchState* state);
+  void AskPolicy(SearchState* state);
+  void Recut(SearchState* state);
+  void ChangeRules(SearchState* state);
+  const Clusters& DrawLevel();
+  const CriticalWait* DrawWait(CriticalWait::Kind kind);
+  void MoveCluster(const Clusters& level, int32_t cluster, int32_t device,
+                   SearchState* state);
+  // Of a unit's choices, other than where it is: by the policy, if there is
+  // one, and away from devices with much to do.
+  int32_t DrawDevice(const SearchState& state, int32_t unit);
+
+  const SearchSpace& space_;
+  const std::vector<Clusters>& levels_;
+  const std::vector<int32_t> devices_;
+  const bool schedule_;
+  SearchRandom random_;
+  std::unordered_set<uint64_t> seen_;  // hashes of states
+  std::vector<Judged> elite_;          // best first
+  SearchState current_;
+  SearchScore current_score_;
+  std::vector<double> busy_;        // by device, in the current state
+  std::vector<CriticalWait> path_;  // of the current state
+  std::vector<Move> proposed_;
+  std::vector<SearchState> improved_;  // of one batch, to be tried together
+  std::array<Record, static_cast<size_t>(Move::kNumMoves)> records_{};
+};
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_SEARCH_REFINE_H_

@@ -1,0 +1,58 @@
+// Where a search over plans begins: placements that cost no simulation to make.
+#ifndef GRAPPLER_GO_PLAN_SEARCH_STARTS_H_
+#define GRAPPLER_GO_PLAN_SEARCH_STARTS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/plan/search_clusters.h"
+#include "cc/plan/search_space.h"
+
+namespace grappler_go {
+
+// A device of each unit, [num_units].
+using UnitDevices = std::vector<int32_t>;
+
+// Each unit on `device` where it may be there, else at home.
+UnitDevices OnOneDevice(const SearchSpace& space, int32_t device);
+
+// Where the policy's score is highest. The space must have scores.
+UnitDevices PolicyArgmax(const SearchSpace& space);
+
+// Draws from softmax(score / temperature). All units of a stretch, in the order
+// of their depth, get the same noise (Gumbel's), so that neighbours which the
+// policy wants alike go together; of each unit alone the probabilities stay the
+// policy's. `stretches`: into how many the units are cut.
+UnitDevices PolicySample(const SearchSpace& space, double temperature,
+                         int32_t stretches, SearchRandom* random);
+
+// The units in the order of their depth, in as many contiguous parts as
+// `devices`, each with as much work as its device's speed is worth.
+UnitDevices ContiguousCut(const SearchSpace& space,
+                          const std::vector<int32_t>& devices);
+
+// Ops by the longest way to the end of the step, each where it ends earliest:
+// HEFT (Topcuoglu, Hariri and Wu, IEEE TPDS 2002). A link carries one tensor at
+// a time and each to a device once; the first op of a cluster decides for all
+// of it; a device without memory for a cluster is passed over. Constants and
+// variables go with their first reader.
+UnitDevices ListSchedule(const SearchSpace& space, const Clusters& clusters);
+
+struct AnnealOptions {
+  double cut_weight = 1.0;          // of the microseconds that are sent
+  double start_temperature = 0.01;  // as a share of the work of one device
+  int32_t steps_per_cluster = 60;
+};
+
+// Simulated annealing of an estimate, without the simulator: the work of each
+// device, squared, over all work, and cut_weight times what crosses between
+// devices, a tensor once for each device that reads it. Devices that run out of
+// memory count as ten times as long for each memory that is missing.
+UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
+                      const std::vector<int32_t>& devices,
+                      const UnitDevices& start, const AnnealOptions& options,
+                      SearchRandom* random);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_SEARCH_STARTS_H_

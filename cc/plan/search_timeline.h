@@ -1,0 +1,38 @@
+// Where a simulated step waits: its critical path, walked backwards.
+#ifndef GRAPPLER_GO_PLAN_SEARCH_TIMELINE_H_
+#define GRAPPLER_GO_PLAN_SEARCH_TIMELINE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "cc/graph/op_graph.h"
+#include "cc/plan/plan.h"
+#include "cc/sim/simulator.h"
+
+namespace grappler_go {
+
+// A stretch of the critical path.
+struct CriticalWait {
+  enum Kind : uint8_t {
+    kCompute,   // `op` ran on `device`
+    kTransfer,  // `op` waited for a tensor of `maker`, on its way or for a link
+    kQueue,     // `op` was ready, and `device` busy with `maker`
+  };
+  Kind kind;
+  int32_t op, maker;  // maker: -1 for kCompute
+  int32_t device;     // the op's
+  double micros;
+};
+
+// From the end of the step to its start: each task behind what it waited for
+// last, an input or the task before it on its device. `simulation` has a
+// timeline; device: [num_ops]. Of loops that are unrolled the last run counts,
+// and of ops that are recomputed their first.
+std::vector<CriticalWait> CriticalPath(const OpGraph& graph,
+                                       const std::vector<int32_t>& group,
+                                       const std::vector<int32_t>& device,
+                                       const Simulation& simulation);
+
+}  // namespace grappler_go
+
+#endif  // GRAPPLER_GO_PLAN_SEARCH_TIMELINE_H_
