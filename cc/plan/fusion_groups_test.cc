@@ -253,6 +253,82 @@ TEST(FusionGroups, SiblingsThatWouldNotPayForAStartEachShareOne) {
   EXPECT_EQ(groups.count, 1);
 }
 
+// Three chains of two ops, which gain 18, 8 and 2 microseconds a step.
+class CompileTimeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    GraphBuilder builder;
+    for (const char* name : {"most", "some", "least"}) {
+      builder.Arg(std::string(name) + "_x", {8})
+          .Node(std::string(name) + "_a", "Tanh", {std::string(name) + "_x"},
+                kT)
+          .Node(std::string(name) + "_b", "Tanh", {std::string(name) + "_a"},
+                kT);
+    }
+    bytes_ = builder.Build();
+    graph_ = OpGraph::Parse(bytes_, {});
+    ASSERT_TRUE(graph_.ok());
+    candidates_ = AllOf(*graph_, {});
+    groups_ = GroupByLevel(*graph_, candidates_);
+    ASSERT_EQ(groups_.count, 3);
+    micros_.alone.assign(graph_->num_ops(), 1);
+    micros_.compiled.assign(graph_->num_ops(), 0);
+    micros_.alone[graph_->find("most_a")] = 17;
+    micros_.alone[graph_->find("some_a")] = 7;
+    options_.group_launch_micros = options_.group_tensor_micros = 0;
+    options_.compile_ms_per_op = 1;
+    options_.break_even_steps = 1e6;
+  }
+  void Keep() {
+    KeepWhatCompilesSoon(*graph_, micros_, options_, &groups_,
+                         &candidates_.reason);
+  }
+  bool IsKept(const char* op) const {
+    return groups_.of_op[graph_->find(op)] >= 0;
+  }
+  Reason ReasonOf(const char* op) const {
+    return candidates_.reason[graph_->find(op)];
+  }
+
+  std::string bytes_;
+  StatusOr<OpGraph> graph_ = InvalidArgument("");
+  FusionCandidates candidates_;
+  FusionGroups groups_;
+  OpMicros micros_;
+  PlanOptions options_;
+};
+
+TEST_F(CompileTimeTest, AGroupIsKeptThatWinsItsCompilationBackInTime) {
+  // Two ops of a millisecond each: 112 steps of 18, 250 of 8, 1000 of 2.
+  options_.break_even_steps = 500;
+  Keep();
+  EXPECT_TRUE(IsKept("most_a") && IsKept("some_b"));
+  EXPECT_FALSE(IsKept("least_a"));
+  EXPECT_EQ(ReasonOf("least_b"), Reason::kCompilesTooLong);
+  EXPECT_EQ(ReasonOf("most_b"), Reason::kNone);
+  EXPECT_EQ(groups_.count, 2);
+}
+
+TEST_F(CompileTimeTest, WithinABudgetThoseAreKeptThatWinItBackFirst) {
+  options_.compile_budget_s = 0.0041;
+  Keep();
+  EXPECT_TRUE(IsKept("most_a") && IsKept("some_a"));
+  EXPECT_FALSE(IsKept("least_a"));
+}
+
+TEST_F(CompileTimeTest, WithoutABudgetNothingIsCompiled) {
+  options_.compile_budget_s = 0;
+  Keep();
+  EXPECT_EQ(groups_.count, 0);
+  EXPECT_EQ(ReasonOf("most_a"), Reason::kCompilesTooLong);
+}
+
+TEST_F(CompileTimeTest, CompilingThatTakesNoTimeIsNoReason) {
+  options_.compile_ms_per_op = options_.compile_budget_s = 0;
+  Keep();
+  EXPECT_EQ(groups_.count, 3);
+}
+
 TEST(FusionGroups, AsManyGroupsCountAsTheGainRestsOn) {
   GraphBuilder builder;
   for (int chain = 0; chain < 4; ++chain) {

@@ -32,6 +32,7 @@ enum class Reason : uint8_t {
   kForRecompute,
   kGroupTooSmall,
   kGroupDoesNotPay,
+  kCompilesTooLong,
   kPlanDoesNotPay,
   kNotBackwardUse,
   kColocated,
