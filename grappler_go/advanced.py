@@ -40,6 +40,11 @@ class Option:
 # the numbers come from.
 OPTIONS: Mapping[str, Option] = {
     "min_ops": Option(16, 0, "Graphs with fewer ops are left alone at once."),
+    "max_shapes": Option(
+        4,
+        0,
+        "A function that was compiled for as many different shapes is left alone with others.",
+    ),
     "min_group_ops": Option(
         4, 1, "A group with fewer ops than this, after merging, is taken apart."
     ),

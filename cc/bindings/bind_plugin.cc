@@ -24,6 +24,7 @@ void VisitFields(Visitor& visit, Config& config) {
   VisitFields(visit, config.plan);
   visit("budget_ms", config.budget_ms);
   visit("min_ops", config.min_ops);
+  visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);
   visit("capture", config.capture);
   visit("policy_spec", config.policy_spec);
