@@ -57,12 +57,6 @@ OPTIONS: Mapping[str, Option] = {
         0,
         "Microseconds for each megabyte that leaves a group, in memory new to it.",
     ),
-    "compile_ms_per_op": Option(
-        2.0, 0, "Milliseconds that compiling a group takes, once, for each op in it."
-    ),
-    "break_even_steps": Option(
-        1000.0, 0, "A group that has not won that back after so many steps is left out."
-    ),
     "fuse_unknown_shapes": Option(
         False,
         0,

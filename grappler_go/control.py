@@ -87,7 +87,6 @@ def enable(
     min_gain: float | None = None,
     record: str | os.PathLike[str] | None = None,
     advanced: Mapping[str, Any] | None = None,
-    compile_budget_s: float | None = None,
 ) -> None:
     """Turns the pass on, for functions not yet traced and for those that are.
 
@@ -117,8 +116,6 @@ def enable(
       record: a folder in which every graph the pass sees is stored.
       advanced: other settings by name, such as min_ops (smaller graphs are left
         alone); grappler_go/advanced.py has them all.
-      compile_budget_s: seconds that compiling the groups of one graph is predicted to
-        take at most, when it runs for the first time; 0: nothing is compiled. None: 30.
 
     Raises:
       RuntimeError: as load().
@@ -141,7 +138,6 @@ def enable(
             memory_limit=memory_limit,
             budget_ms=budget_ms,
             min_gain=min_gain,
-            compile_budget_s=compile_budget_s,
             record=record,
             advanced=advanced,
         )

@@ -40,7 +40,6 @@ def optimize_saved_model(
     memory_limit: int | float | str | None = None,
     min_gain: float | None = None,
     advanced: Mapping[str, Any] | None = None,
-    compile_budget_s: float | None = None,
 ) -> Report:
     """Writes a copy of a SavedModel in which a plan is applied to one signature.
 
@@ -51,8 +50,8 @@ def optimize_saved_model(
       in_dir: the SavedModel.
       out_dir: where the copy goes; must not exist or be empty.
       signature: which of its signatures.
-      policy, devices, decisions, memory_limit, min_gain, advanced, compile_budget_s: as
-        for enable(). Groups with shapes that the signature leaves open are compiled
+      policy, devices, decisions, memory_limit, min_gain, advanced: as for
+        enable(). Groups with shapes that the signature leaves open are compiled
         once for each shape met; advanced={"fuse_unknown_shapes": True} allows
         them.
       example_inputs: input name -> array. They are what the original and the
@@ -91,7 +90,6 @@ def optimize_saved_model(
         decisions=decisions,
         memory_limit=memory_limit,
         min_gain=min_gain,
-        compile_budget_s=compile_budget_s,
         advanced=advanced,
     )
     if decided.graphdef is None:

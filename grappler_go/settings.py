@@ -1,7 +1,6 @@
 """What the arguments of enable() mean: checked, and in the native core's terms."""
 
 import collections
-import math
 import os
 import pathlib
 import re
@@ -188,7 +187,6 @@ def native_config(
     memory_limit: int | float | str | None,
     budget_ms: int | None,
     min_gain: float | None,
-    compile_budget_s: float | None = None,
     record: str | os.PathLike[str] | None,
     advanced: Mapping[str, Any] | None,
     devices_must_exist: bool = True,
@@ -208,10 +206,6 @@ def native_config(
         if not 0 <= min_gain < 1:
             raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
         config["min_gain"] = float(min_gain)
-    if compile_budget_s is not None:
-        if not 0 <= compile_budget_s < math.inf:
-            raise ValueError(f"compile_budget_s={compile_budget_s!r}: expected seconds, 0 or more")
-        config["compile_budget_s"] = float(compile_budget_s)
     config.update(advanced_lib.check(advanced or {}))
     config["record_dir"] = ""
     if record is not None:

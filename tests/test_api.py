@@ -285,8 +285,6 @@ def test_memory_limits_that_make_no_sense(value):
         ({"budget_ms": 0}, ValueError, "budget_ms"),
         ({"min_gain": 1.0}, ValueError, "min_gain"),
         ({"min_gain": -0.1}, ValueError, "min_gain"),
-        ({"compile_budget_s": -1}, ValueError, "compile_budget_s"),
-        ({"compile_budget_s": float("inf")}, ValueError, "compile_budget_s"),
         ({"policy": 3}, TypeError, "policy"),
         ({"policy": "/no/such/policy"}, ValueError, "/no/such/policy': there is no such file"),
         ({"policy": "no_such_module:f"}, ValueError, "ModuleNotFoundError"),
@@ -318,7 +316,6 @@ def test_advanced_settings_are_the_cores_and_have_its_defaults():
     # What has an argument of its own, or is no setting of a user's.
     others = {"enabled", "capture", "policy", "policy_spec", "machine", "devices_exist"}
     others |= {"device", "fusion", "memory", "memory_limit", "budget_ms", "min_gain", "record_dir"}
-    others |= {"compile_budget_s"}
     others |= {"free_state"}  # for simulations: the pass refuses such plans
     answer = helpers.run_python(
         "import json\n"

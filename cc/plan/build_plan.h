@@ -40,15 +40,6 @@ struct PlanOptions {
   double group_launch_micros = 22.0;
   double group_tensor_micros = 5.0;
   double group_output_micros_per_mb = 120.0;
-  // What compiling a group takes, once: milliseconds for each of its ops that
-  // do any work. First steps of networks and numerics on two machines took 1.3
-  // to 2.9 more than TensorFlow's own.
-  double compile_ms_per_op = 2.0;
-  // A group that has not won that back after so many steps is left out ...
-  double break_even_steps = 1000.0;
-  // ... and so are those that win it back last while all of a graph's groups
-  // together take longer.
-  double compile_budget_s = 30.0;
   // A group whose shapes are not all known is compiled anew for each shape.
   // Off: such ops stay out.
   bool fuse_unknown_shapes = false;

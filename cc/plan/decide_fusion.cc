@@ -38,8 +38,6 @@ void Finish(const OpGraph& graph, const OpMicros& micros,
             const PlanOptions& options, int32_t cores, Trial* trial) {
   KeepWhatPays(graph, micros, options, &trial->groups,
                &trial->candidates.reason);
-  KeepWhatCompilesSoon(graph, micros, options, &trial->groups,
-                       &trial->candidates.reason);
   trial->micros = StepWithGroups(graph, micros, options, trial->groups, cores);
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <limits>
 #include <map>
-#include <numeric>
 #include <utility>
 
 #include "cc/graph/contracted_graph.h"
@@ -453,38 +452,6 @@ double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
   }
   Renumber(kept, groups);
   return total;
-}
-
-void KeepWhatCompilesSoon(const OpGraph& graph, const OpMicros& micros,
-                          const PlanOptions& options, FusionGroups* groups,
-                          std::vector<Reason>* reason) {
-  const std::vector<double> gain = GroupGains(graph, micros, options, *groups);
-  std::vector<double> compile_micros(groups->count, 0.0);
-  for (int32_t i = 0; i < graph.num_ops(); ++i) {
-    const int32_t g = groups->of_op[i];
-    if (g >= 0 && DoesWork(graph, i)) {
-      compile_micros[g] += 1e3 * options.compile_ms_per_op;
-    }
-  }
-  std::vector<int32_t> soonest_first(groups->count);
-  std::iota(soonest_first.begin(), soonest_first.end(), 0);
-  std::stable_sort(
-      soonest_first.begin(), soonest_first.end(), [&](int32_t a, int32_t b) {
-        return gain[a] * compile_micros[b] > gain[b] * compile_micros[a];
-      });
-  std::vector<bool> kept(groups->count, false);
-  double spent = 0;
-  for (int32_t g : soonest_first) {
-    const bool pays = gain[g] * options.break_even_steps >= compile_micros[g];
-    kept[g] =
-        pays && spent + compile_micros[g] <= 1e6 * options.compile_budget_s;
-    if (kept[g]) spent += compile_micros[g];
-  }
-  for (int32_t i = 0; i < graph.num_ops(); ++i) {
-    const int32_t g = groups->of_op[i];
-    if (g >= 0 && !kept[g]) (*reason)[i] = Reason::kCompilesTooLong;
-  }
-  Renumber(kept, groups);
 }
 
 }  // namespace grappler_go

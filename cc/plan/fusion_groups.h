@@ -77,14 +77,6 @@ double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason);
 
-// Dissolves groups that take longer to compile than they win back in
-// options.break_even_steps, and then, those that win it back last first, as
-// many as it takes for the others to be compiled within
-// options.compile_budget_s; `reason` says so.
-void KeepWhatCompilesSoon(const OpGraph& graph, const OpMicros& micros,
-                          const PlanOptions& options, FusionGroups* groups,
-                          std::vector<Reason>* reason);
-
 }  // namespace grappler_go
 
 #endif  // GRAPPLER_GO_PLAN_FUSION_GROUPS_H_

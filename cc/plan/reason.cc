@@ -55,8 +55,6 @@ const char* ReasonText(Reason reason) {
       return "group too small";
     case Reason::kGroupDoesNotPay:
       return "group does not pay";
-    case Reason::kCompilesTooLong:
-      return "takes too long to compile for what it gains";
     case Reason::kPlanDoesNotPay:
       return "plan does not pay";
     case Reason::kNotBackwardUse:

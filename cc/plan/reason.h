@@ -32,7 +32,6 @@ enum class Reason : uint8_t {
   kForRecompute,
   kGroupTooSmall,
   kGroupDoesNotPay,
-  kCompilesTooLong,
   kPlanDoesNotPay,
   kNotBackwardUse,
   kColocated,

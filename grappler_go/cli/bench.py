@@ -194,7 +194,6 @@ def _outputs_options() -> dict[str, object]:
     """Everything is wanted, but what was asked for by a flag."""
     settings: dict[str, Any] = {
         "min_gain": 0.0,
-        "advanced": {"compile_ms_per_op": 0.0},
         "budget_ms": 60_000,
         **common.settings_from(FLAGS),
     }

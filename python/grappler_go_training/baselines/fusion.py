@@ -160,7 +160,6 @@ def _clustered(problem: Problem, min_ops: int) -> tuple[npt.NDArray[np.int32] | 
         "min_gain": 0.0,
         "min_group_ops": min_ops,
         "group_launch_micros": 0.0,
-        "compile_ms_per_op": 0.0,
         "group_tensor_micros": 0.0,
         "group_output_micros_per_mb": 0.0,
     }

@@ -31,7 +31,7 @@ FIRST_WORKER = "/job:worker/replica:0/task:0/device:CPU:0"
 _SETTINGS: dict[str, Any] = {
     "min_gain": 0.0,
     "budget_ms": 600_000,
-    "advanced": {"min_ops": 1, "min_group_ops": 1, "compile_ms_per_op": 0.0},
+    "advanced": {"min_ops": 1, "min_group_ops": 1},
 }
 
 
