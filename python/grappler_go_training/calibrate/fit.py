@@ -5,11 +5,12 @@ The model of one op type is linear and non-negative in four terms,
     micros = a + b * flops + c * bytes + d * max(0, bytes - cache)
 
 once for the executor and once inside a cluster: dispatch, arithmetic, memory
-traffic, and what traffic costs more once it leaves the last-level cache. Ops that are
-timed side by side take their inputs from outside of the cluster and hand their outputs
-out of it; inside a group an op does neither, and plan building charges a group for its
-boundary. So that is taken off first (handover_micros). Few enough to fit from a handful of sizes, and monotone in size, so that it cannot
-do anything surprising on shapes that were never timed. Op types without
+traffic, and what traffic costs more once it leaves the last-level cache. Ops that
+are timed side by side take their inputs from outside of the cluster and hand their
+outputs out of it; inside a group an op does neither, and plan building charges a
+group for its boundary. So that is taken off first (handover_micros). Few enough to
+fit from a handful of sizes, and monotone in size, so that it cannot do anything
+surprising on shapes that were never timed. Op types without
 timings take the pooled model of their class (OpClass in cc/graph/op_def.h).
 """
 
