@@ -8,13 +8,15 @@ A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
 `bench outputs --out` or `bench fidelity --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
-few rows of that; nothing as long as there is no such file.
+few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
+`bench gains --out` wrote. Nothing as long as there is no such file.
 """
 
 import json
 import pathlib
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -24,6 +26,7 @@ PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
 
@@ -67,6 +70,7 @@ def rendered(page: str) -> str:
     """The page with its tables as the results say."""
     page = _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
     page = _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
+    page = _GAINS.sub(lambda found: found[1] + _gains(found[2]) + found[3], page)
     return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
 
@@ -120,6 +124,67 @@ def _placed(cells: list[dict[str, Any]]) -> str:
         return f"OOM ({seconds:.2g})"
     step = sum(cell["step_ms"] for cell in cells) / len(cells)
     return f"{_figure(step)} ({seconds:.2g})"
+
+
+_GAINS_HEAD = (
+    *("program", "TensorFlow, ms", "jit", "auto", "grappler-go", "tuned"),
+    *("first step, s", "break-even, steps", "peak, MB", "difference"),
+)
+
+
+def _gains(name: str) -> str:
+    """A row a program, sorted by ours, and their geometric means."""
+    path = DOCS / "results" / name
+    if not path.exists():
+        return ""
+    sys.path.insert(0, str(ROOT))
+    from grappler_go.bench import gains
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [gains.Row.from_dict(json.loads(line)) for line in lines]
+    rows.sort(key=lambda row: -(row.speedup("ours") or 0.0))
+    summary = gains.summarize(rows)
+    where = " and ".join(dict.fromkeys(row.where for row in rows))
+    means = summary.geometric_means
+    totals = (
+        ("geometric mean", means),
+        ("of families no training sees", summary.held_out_means),
+        ("against the best of the first three", summary.against_best),
+        ("slowest", summary.slowest),
+    )
+    table = [[row.program, *_gains_cells(row)] for row in rows]
+    table += [[f"*{title}*", "", *_ratios(numbers.get), *[""] * 4] for title, numbers in totals]
+    told = (
+        f"The best of TensorFlow, jit and auto for each program, in the geometric mean: "
+        f"{means['best of others']:.2f}x. Of {summary.compiled} programs in which a group was "
+        f"compiled, {summary.break_even} win the first step back within "
+        f"{gains.BREAK_EVEN_STEPS} steps.\n"
+    )
+    return f"{where}.\n\n" + _rows(list(_GAINS_HEAD), table) + "\n" + told
+
+
+def _ratios(speedup: Callable[[str], float | None]) -> list[str]:
+    cells = []
+    for mode in ("jit", "auto", "ours", "tuned"):
+        value = speedup(mode)
+        text = "" if value is None else f"{value:.2f}x"
+        cells.append(f"**{text}**" if text and mode == "ours" else text)
+    return cells
+
+
+def _gains_cells(row: Any) -> list[str]:
+    default, ours = row.results["default"], row.results.get("ours")
+    cells = ["failed" if default.error else _figure(default.median_ms), *_ratios(row.speedup)]
+    if ours is None or row.speedup("ours") is None:
+        return [*cells, *[""] * 4]
+    steps = row.break_even("ours")
+    return [
+        *cells,
+        f"{default.first_ms / 1e3:.1f}-{ours.first_ms / 1e3:.1f}",
+        ("never" if steps is None else f"{steps:,.0f}") if row.compiled else "left alone",
+        f"{default.peak_mb:,.0f}-{ours.peak_mb:,.0f}",
+        f"{ours.difference:.0e}",
+    ]
 
 
 def _table(name: str) -> str:

@@ -47,6 +47,11 @@ OPTIONS: Mapping[str, Option] = {
         "budget_ms leaves; 0: as many as that where there are several devices and the policy "
         "scores them, else none.",
     ),
+    "max_shapes": Option(
+        4,
+        0,
+        "A function that was compiled for as many different shapes is left alone with others.",
+    ),
     "min_group_ops": Option(
         4, 1, "A group with fewer ops than this, after merging, is taken apart."
     ),

@@ -26,7 +26,7 @@ class FakeWorker:
     step_ms: dict[str, float]
     fails: dict[tuple[str, int], str]
 
-    def __init__(self, mode, log_path):
+    def __init__(self, mode, log_path, machine=""):
         self.mode = mode
         self._times = 0
 

@@ -20,18 +20,22 @@ from grappler_go import _core
 
 @pytest.fixture(scope="module")
 def cases():
-    wanted = ("Mul", "MatMul", "Conv2D", "DepthwiseConv2dNative")
+    wanted = ("Mul", "MatMul", "Conv2D", "DepthwiseConv2dNative", "Slice")
     return [case for case in op_cases.all_cases() if case.op in wanted]
 
 
-def _samples(cases, tf_terms, xla_terms):
-    """Timings that follow the given coefficients exactly."""
+def _samples(cases, tf_terms, xla_terms, handover=0.0):
+    """Timings that follow the given coefficients exactly; in a cluster, a slice is nothing
+    but `handover` microseconds for each tensor that enters or leaves, which what is timed
+    side by side takes on top."""
     result = []
     for case in cases:
         work = fit.work_of(case)
         terms = fit.terms(work.flops, work.bytes_moved)
+        inside = 0.0 if case.op == "Slice" else float(terms @ xla_terms)
+        boundary = 0.0 if case.chain else handover * (len(case.shapes) + 1)
         result.append(
-            measure.Sample(case.label, case.op, float(terms @ tf_terms), float(terms @ xla_terms))
+            measure.Sample(case.label, case.op, float(terms @ tf_terms), inside + boundary)
         )
     return result
 
@@ -58,6 +62,24 @@ def test_fit_finds_the_coefficients_that_made_the_timings(cases):
     samples = _samples(cases, tf_terms, xla_terms)
     model = fit.fit(cases, samples)
     assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+
+
+def test_what_the_boundary_of_a_cluster_takes_is_not_the_ops(cases):
+    tf_terms, xla_terms = np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0])
+    expected = fit.fit(cases, _samples(cases, tf_terms, xla_terms))
+    samples = _samples(cases, tf_terms, xla_terms, handover=3.0)
+    assert fit.handover_micros(cases, samples) == pytest.approx(3.0)
+    model = fit.fit(cases, samples)
+    for op, table in expected.by_op.items():
+        np.testing.assert_allclose(model.by_op[op], table, rtol=1e-4, atol=1e-4, err_msg=op)
+    assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+
+
+def test_where_nothing_was_timed_side_by_side_nothing_is_taken_off(cases):
+    chains = [case for case in cases if case.chain]
+    samples = _samples(chains, np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
+    assert fit.handover_micros(chains, samples) == 0.0
+    assert fit.inside_micros(chains, samples) == [sample.xla_micros for sample in samples]
 
 
 def test_timings_of_two_machines_give_a_policy_between_them(cases, tmp_path):

@@ -25,6 +25,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("budget_ms", config.budget_ms);
   visit("search_ms", config.search_ms);
   visit("min_ops", config.min_ops);
+  visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);
   visit("capture", config.capture);
   visit("policy_spec", config.policy_spec);

@@ -198,6 +198,7 @@ std::shared_ptr<const Config> CurrentConfig() {
 
 void SetConfig(Config config) {
   config.decisions = std::make_shared<DecisionCache>();
+  config.shapes = std::make_shared<ShapeTracker>();
   auto next = std::make_shared<const Config>(std::move(config));
   Holder& holder = TheHolder();
   const std::lock_guard<std::mutex> lock(holder.mutex);

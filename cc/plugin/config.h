@@ -11,6 +11,7 @@
 #include "cc/cost/machine.h"
 #include "cc/plan/build_plan.h"
 #include "cc/plugin/decision_cache.h"
+#include "cc/plugin/shape_tracker.h"
 #include "cc/policy/load_policy.h"
 #include "cc/policy/policy.h"
 
@@ -40,6 +41,9 @@ struct Config {
   int64_t search_ms = 0;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;
+  // A function of which as many graphs were grouped, which differ in their
+  // shapes, is left alone when it comes with others.
+  int32_t max_shapes = 4;
   // Every graph the pass sees is stored here as <fingerprint>.pb; empty: none.
   std::string record_dir;
   // Keep the bytes of every graph seen, for TakeCaptured() (capture.h).
@@ -48,6 +52,9 @@ struct Config {
   // for the policy again. SetConfig makes a new one: a new configuration
   // forgets. Null: nothing is kept.
   std::shared_ptr<DecisionCache> decisions;
+  // Which functions came with which shapes; made anew like `decisions`. Null:
+  // not counted.
+  std::shared_ptr<ShapeTracker> shapes;
 };
 
 // The process's configuration. Thread safe; readers get a snapshot. Never

@@ -345,6 +345,15 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
                         " is below min_gain " + Percent(config_.plan.min_gain));
     }
   }
+  // A finished plan is for the shapes that it was made for.
+  if (decision.from_logits && plan.num_groups() > 0 &&
+      config_.shapes != nullptr) {
+    const int32_t before = config_.shapes->CountBefore(graph());
+    if (before >= config_.max_shapes) {
+      return LeaveAlone("came with " + std::to_string(before) +
+                        " other shapes: it would be compiled anew for each");
+    }
+  }
   return InTime("plan");
 }
 

@@ -71,6 +71,19 @@ Config ConfigWith(std::shared_ptr<Policy> policy) {
   return config;
 }
 
+// As in a function that is called with another shape each time.
+std::string ChainOf(int64_t rows, int length = 30) {
+  GraphBuilder builder;
+  builder.Arg("x", {rows, 256});
+  std::string last = "x";
+  for (int i = 0; i < length; ++i) {
+    const std::string name = "layer/Tanh_" + std::to_string(i);
+    builder.Node(name, "Tanh", {last}, {{"T", TypeAttrValue(kFloat)}}, kCpu);
+    last = name;
+  }
+  return builder.Retval("y", last).Build();
+}
+
 Config ConfigWith(FunctionPolicy::Function function) {
   return ConfigWith(std::make_shared<FunctionPolicy>(std::move(function)));
 }
@@ -410,6 +423,30 @@ TEST(CountNodes, StopsAtTheLimitAndAtBrokenBytes) {
   EXPECT_EQ(CountNodes(Chain(40), 1000), 42);
   EXPECT_EQ(CountNodes(Chain(40), 10), 10);
   EXPECT_EQ(CountNodes("\x0a\xff\xff", 10), 0);
+}
+
+TEST(Optimize, AFunctionThatComesWithOtherShapesEachTimeIsLeftAloneInTheEnd) {
+  Config config = ConfigWith(FuseAll);
+  config.shapes = std::make_shared<ShapeTracker>();
+  config.max_shapes = 2;
+  EXPECT_TRUE(Optimize(ChainOf(64), config).applied);
+  EXPECT_TRUE(Optimize(ChainOf(65), config).applied);
+  const OptimizeResult third = Optimize(ChainOf(66), config);
+  EXPECT_FALSE(third.applied);
+  EXPECT_EQ(third.report.outcome,
+            "came with 2 other shapes: it would be compiled anew for each");
+  // A loop that is unrolled more often is the same function.
+  EXPECT_FALSE(Optimize(ChainOf(66, 40), config).applied);
+  // Those that were compiled still are, and so is another function.
+  EXPECT_TRUE(Optimize(ChainOf(64), config).applied);
+  EXPECT_TRUE(Optimize(Chain(30), config).applied);
+  EXPECT_FALSE(Optimize(ChainOf(66), config).applied);
+}
+
+TEST(Optimize, WithoutATrackerShapesAreNotCounted) {
+  Config config = ConfigWith(FuseAll);
+  config.max_shapes = 0;
+  EXPECT_TRUE(Optimize(ChainOf(64), config).applied);
 }
 
 }  // namespace

@@ -24,8 +24,9 @@ double LongestPathOfOps(const OpGraph& graph, const Scratch<float>& micros) {
 // What keeps the cores busy. A group runs its ops in turn: its small ops do not
 // overlap each other, and its large ones use every core already.
 double WorkOf(double micros, bool is_group, int32_t cores) {
-  const bool small = !is_group && micros < kParallelOpMicros;
-  return small ? micros / std::max(1, cores) : micros;
+  const bool overlaps =
+      !is_group && micros >= kInlineOpMicros && micros < kParallelOpMicros;
+  return overlaps ? micros / std::max(1, cores) : micros;
 }
 
 }  // namespace

@@ -51,6 +51,14 @@ TEST(StepMicros, OverlapsSmallOpsOnTwoCores) {
   EXPECT_DOUBLE_EQ(f.Time(8), 30) << "no shorter than a chain";
 }
 
+TEST(StepMicros, DoesNotOverlapOpsTooShortForAnotherThread) {
+  Fixture f;
+  f.SetAll(1);
+  EXPECT_DOUBLE_EQ(f.Time(2), 6);
+  f.SetAll(kInlineOpMicros);
+  EXPECT_DOUBLE_EQ(f.Time(2), 3 * kInlineOpMicros);
+}
+
 TEST(StepMicros, DoesNotOverlapOpsThatUseEveryCore) {
   Fixture f;
   f.SetAll(kParallelOpMicros);

@@ -10,8 +10,11 @@ TITLES = {
     "jit": "jit_compile=True",
     "auto": "auto-clustering",
     "ours": "grappler-go",
+    "tuned": "grappler-go, tuned",
 }
 _COLORS = {"jit": "#9aa5b1", "auto": "#cbd2d9", "ours": "#2f6fed"}
+_TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
+_MARKERS = {"jit": ("x", "#7b8794"), "auto": ("+", "#7b8794"), "tuned": ("D", "#12b886")}
 
 
 def draw_relative(
@@ -106,5 +109,65 @@ def draw(
     axes.set_xlabel("speed-up over TensorFlow's default (median and range of the rounds)")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8)
+    figure.text(0.99, -0.02, note, ha="right", va="top", fontsize=7, color="#52606d")
+    figure.savefig(path, dpi=150, bbox_inches="tight")
+
+
+def draw_gains(
+    programs: Mapping[str, Mapping[str, Result]], path: str | os.PathLike[str], note: str
+) -> None:
+    """Speed-ups over TensorFlow's default, sorted by ours: a bar for ours, marks for the
+    others, on a logarithmic axis.
+
+    Args:
+      programs: program -> mode -> result; a program without ours has no row, and failed
+        modes have no mark.
+      path: where the picture goes; its ending says what kind.
+      note: one line below the picture, such as the machine.
+
+    Raises:
+      ImportError: no matplotlib.
+      OSError, ValueError: the file cannot be written, or is of no known kind.
+    """
+    from matplotlib.figure import Figure
+
+    def speedup(program: str, mode: str) -> float:
+        result = programs[program].get(mode)
+        return 0.0 if result is None or result.error else result.speedup
+
+    names = sorted(
+        (program for program in programs if speedup(program, "ours") > 0),
+        key=lambda program: speedup(program, "ours"),
+        reverse=True,
+    )
+    figure = Figure(figsize=(8, 1.6 + 0.22 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    # A bar from 1 to the speed-up: to the left where ours is slower.
+    axes.barh(
+        range(len(names)),
+        [speedup(program, "ours") - 1.0 for program in names],
+        0.7,
+        left=1.0,
+        color=_COLORS["ours"],
+        label=TITLES["ours"],
+    )
+    for mode, (marker, color) in _MARKERS.items():
+        points = [(s, y) for y, name in enumerate(names) if (s := speedup(name, mode)) > 0]
+        if points:
+            xs, ys = zip(*points, strict=True)
+            axes.scatter(xs, ys, s=28, color=color, marker=marker, label=TITLES[mode])
+    axes.axvline(1.0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in _TICKS if low <= tick <= high]
+    axes.set_xticks(ticks, [f"{tick:g}x" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_xlabel("speed-up over TensorFlow's default (median of the rounds)")
+    axes.grid(axis="x", linewidth=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     figure.text(0.99, -0.02, note, ha="right", va="top", fontsize=7, color="#52606d")
     figure.savefig(path, dpi=150, bbox_inches="tight")

@@ -23,6 +23,11 @@ def describe() -> dict[str, Any]:
     }
 
 
+def where() -> str:
+    """The machine, TensorFlow and the day, in a line."""
+    return "{date}, {cores} cores of {cpu}, TensorFlow {tensorflow}".format(**describe())
+
+
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

@@ -70,9 +70,9 @@ class Result:
 class WorkerProcess(process.Process):
     """The parent's end of the worker of one mode."""
 
-    def __init__(self, mode: str, log_path: str) -> None:
+    def __init__(self, mode: str, log_path: str, machine: str = "") -> None:
         command = ("-m", "grappler_go.bench.worker")
-        super().__init__(command, log_path, worker_lib.environment(mode))
+        super().__init__(command, log_path, worker_lib.environment(mode, machine))
 
 
 def compare(
@@ -83,7 +83,9 @@ def compare(
     round_seconds: float = 0.5,
     compare_steps: int = 5,
     batch: int = 0,
+    image_size: int = 0,
     settings: Mapping[str, Any] | None = None,
+    machine: str = "",
     timeout_s: float = 300.0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Result]:
@@ -96,7 +98,11 @@ def compare(
       round_seconds: about how long a turn lasts; at least one step.
       compare_steps: first steps whose outputs are compared, not timed.
       batch: batch size of a built-in model; 0 for its own.
+      image_size: height and width of the images of a model of keras.applications;
+        0 for its own.
       settings: arguments of grappler_go.enable() for the mode ours.
+      machine: the file of op times that the mode ours decides with (what
+        `grappler-go calibrate` wrote); empty: what a program finds by itself.
       timeout_s: how long a worker may take for its first steps or for a turn.
       progress: told what is being done, in a few words.
 
@@ -116,12 +122,13 @@ def compare(
         try:
             for mode, result in results.items():
                 progress(f"{mode}: first steps")
-                workers[mode] = WorkerProcess(mode, os.path.join(folder, f"{mode}.log"))
+                log = os.path.join(folder, f"{mode}.log")
+                workers[mode] = WorkerProcess(mode, log, machine)
                 request = {
                     "do": "start",
                     "program": program,
                     "mode": mode,
-                    "options": {"batch": batch},
+                    "options": {"batch": batch, "image_size": image_size},
                     "settings": dict(settings or {}),
                     "compare_steps": compare_steps,
                     "outputs": os.path.join(folder, f"{mode}.npz"),

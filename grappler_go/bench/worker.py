@@ -26,12 +26,19 @@ MODES = ("default", "jit", "auto", "ours")
 _AUTO_FLAGS = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
 
 
-def environment(mode: str) -> dict[str, str]:
-    """The environment that a worker of a mode is started in."""
+def environment(mode: str, machine: str = "") -> dict[str, str]:
+    """The environment that a worker of a mode is started in.
+
+    Args:
+      mode: one of MODES.
+      machine: a file of op times for our pass; empty: what it finds by itself.
+    """
     values = {key: v for key, v in os.environ.items() if not key.startswith("GRAPPLER_GO")}
     # A benchmark says what is on; a library path or switch from outside would blur it.
     values.pop("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", None)
     values.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if machine:
+        values["GRAPPLER_GO_MACHINE"] = os.path.abspath(machine)
     if mode == "auto":
         values["TF_XLA_FLAGS"] = f"{values.get('TF_XLA_FLAGS', '')} {_AUTO_FLAGS}".strip()
     return values

@@ -15,6 +15,12 @@ A mode that crashes or hangs gets a row that says so.
 `bench overhead` measures the pass itself: what each phase costs on graphs of
 about 1,000, 10,000 and 80,000 nodes, beside TensorFlow's own Grappler.
 
+`bench gains` measures many real programs in every mode, training and inference, from
+networks to numerics: speed-ups, first step, break-even steps, peak memory, outputs, and
+geometric means. PROGRAM... are some of them, or any others. With --out, a run that was
+stopped goes on where it was; --machine is a file of op times that ours decides with.
+Needs the training package.
+
 `bench outputs` compares outputs and gradients of one step with the pass on and
 off, under a policy that wants every op compiled:
 PROGRAM..., or without any all built-in ones and all of keras.applications. With
@@ -42,6 +48,8 @@ Examples:
   grappler-go bench train:make_step --rounds=20 --policy=my_policy
   grappler-go bench lstm-train mlp-train --save=results.json --chart=results.png
   grappler-go bench overhead --json
+  grappler-go bench gains --out=gains.jsonl --chart=gains.png
+  grappler-go bench gains vae-train black-scholes --modes=default,ours --rounds=10
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
   grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
   grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
@@ -54,10 +62,11 @@ from typing import Any
 
 from absl import flags
 
-from grappler_go.bench import harness, models, outputs
+from grappler_go.bench import gains, harness, models, outputs
 from grappler_go.cli import (
     bench_baselines,
     bench_fidelity,
+    bench_gains,
     bench_outputs,
     bench_overhead,
     bench_simulator,
@@ -66,8 +75,8 @@ from grappler_go.cli import (
 )
 
 USAGE = (
-    "[flags] PROGRAM... | overhead | simulator | outputs [PROGRAM...] | baselines"
-    " | fidelity [PROGRAM...]"
+    "[flags] PROGRAM... | gains [PROGRAM...] | overhead | simulator | outputs [PROGRAM...]"
+    " | baselines | fidelity [PROGRAM...]"
 )
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
@@ -96,7 +105,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "out",
     None,
-    "outputs, baselines, fidelity: a file that gets a JSON line a program or a plan.",
+    "gains, outputs, baselines, fidelity: a file that gets a JSON line a program or a plan.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -123,6 +132,10 @@ def run(args: list[str]) -> int:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if args[:1] == ["fidelity"]:
         return bench_fidelity.run(args[1:], FLAGS)
+    if args[:1] == ["gains"]:
+        modes = FLAGS.modes if FLAGS["modes"].present else list(gains.MODES)
+        options = {**_options(), "modes": modes, "machine": FLAGS.machine or ""}
+        return bench_gains.run(args[1:], options, FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:

@@ -24,7 +24,8 @@ def define_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "machine",
         None,
-        "fidelity: whose costs are simulated: a machine that ships, or its JSON file.",
+        "fidelity: whose costs are simulated: a machine that ships, or its JSON file. gains: "
+        "the file of op times that ours decides with.",
         flag_values=values,
     )
     flags.DEFINE_integer("plans", 30, "fidelity: plans of each program.", 2, flag_values=values)

@@ -5,9 +5,12 @@ The model of one op type is linear and non-negative in four terms,
     micros = a + b * flops + c * bytes + d * max(0, bytes - cache)
 
 once for the executor and once inside a cluster: dispatch, arithmetic, memory
-traffic, and what traffic costs more once it leaves the last-level cache. Few
-enough to fit from a handful of sizes, and monotone in size, so that it cannot
-do anything surprising on shapes that were never timed. Op types without
+traffic, and what traffic costs more once it leaves the last-level cache. Ops that
+are timed side by side take their inputs from outside of the cluster and hand their
+outputs out of it; inside a group an op does neither, and plan building charges a
+group for its boundary. So that is taken off first (handover_micros). Few enough to
+fit from a handful of sizes, and monotone in size, so that it cannot do anything
+surprising on shapes that were never timed. Op types without
 timings take the pooled model of their class (OpClass in cc/graph/op_def.h).
 """
 
@@ -78,6 +81,45 @@ def terms(flops: float, bytes_moved: float) -> np.ndarray:
     )
 
 
+def handover_micros(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> float:
+    """What the timings of ops side by side in a cluster contain for each tensor that
+    enters or leaves it: as much as the cheapest op of all leaves room for. (Ops that do
+    next to nothing, a slice of 64 x 64 or the sum of 32 rows, are among those that are
+    timed: they are all boundary.)
+
+    Args:
+      cases: what was timed.
+      samples: the timings, in the order of `cases`.
+
+    Returns:
+      Microseconds; 0 if nothing was timed side by side.
+    """
+    return min(
+        (
+            sample.xla_micros / _num_tensors(case)
+            for case, sample in zip(cases, samples, strict=True)
+            if not case.chain
+        ),
+        default=0.0,
+    )
+
+
+def _num_tensors(case: op_cases.OpCase) -> int:
+    """That one copy takes from outside or hands out: its inputs and one output."""
+    return len(case.shapes) + 1
+
+
+def inside_micros(
+    cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]
+) -> list[float]:
+    """What each case takes inside a group, without handing anything over, microseconds."""
+    each = handover_micros(cases, samples)
+    return [
+        sample.xla_micros if case.chain else max(0.0, sample.xla_micros - each * _num_tensors(case))
+        for case, sample in zip(cases, samples, strict=True)
+    ]
+
+
 def work_of(case: op_cases.OpCase) -> Work:
     """Asks the core what `case` does.
 
@@ -109,9 +151,10 @@ def fit(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> 
     Returns:
       The coefficients.
     """
+    inside = inside_micros(cases, samples)
     rows = [
-        (case.op, work_of(case), (s.tf_micros, s.xla_micros))
-        for case, s in zip(cases, samples, strict=True)
+        (case.op, work_of(case), (s.tf_micros, within))
+        for case, s, within in zip(cases, samples, inside, strict=True)
     ]
     by_op = {}
     for op in sorted({r[0] for r in rows}):
@@ -130,10 +173,12 @@ def relative_errors(
     cases: Sequence[op_cases.OpCase],
     samples: Sequence[measure.Sample],
 ) -> np.ndarray:
-    """|predicted - timed| / timed, [number of cases, 2]."""
+    """|predicted - timed| / timed, [number of cases, 2]; of those inside a group without
+    what handing tensors over took."""
     errors = []
-    for case, s in zip(cases, samples, strict=True):
-        timed = np.array([s.tf_micros, s.xla_micros])
+    inside = inside_micros(cases, samples)
+    for case, s, within in zip(cases, samples, inside, strict=True):
+        timed = np.array([s.tf_micros, within])
         predicted = model.predict(case.op, work_of(case))
         errors.append(np.abs(predicted - timed) / np.maximum(timed, _FLOOR_MICROS))
     return np.array(errors)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from grappler_go import _core
 from grappler_go_training.calibrate import fit
 
-POLICY_NAME = "scorer-1.2"
+POLICY_NAME = "scorer-1.3"
 
 # An op slower than this in a cluster is left alone whatever surrounds it. Short of
 # that, plan building decides: leaving one op out cuts its group in two, which can

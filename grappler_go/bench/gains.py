@@ -1,0 +1,229 @@
+"""What turning us on gains: each program under every mode, and what that adds up to.
+
+    row = gains.measure(gains_programs.BY_NAME["black-scholes"], rounds=6)
+    gains.summarize([row]).geometric_means["ours"]
+
+A mode is default, jit, auto, ours ("untuned": the policy decides from what the graph looks
+like) or tuned (a plan that was found by running candidates, from the plan cache).
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import grappler_go
+from grappler_go.bench import environment, harness
+from grappler_go.bench.gains_programs import BY_NAME, Program
+
+TUNED = "tuned"
+MODES = (*harness.MODES, TUNED)
+# What a user has without us.
+OTHERS = ("default", "jit", "auto")
+# A step after the first starts from weights that an optimizer has moved, and Adam turns a
+# difference in the last digit of a gradient near zero into one of the learning rate.
+_COMPARE_STEPS = 1
+# Steps after which what the first one cost should be won back.
+BREAK_EVEN_STEPS = 500
+
+
+@dataclasses.dataclass
+class Row:
+    """One program.
+
+    Attributes:
+      program: its name in gains_programs.
+      results: mode -> harness.Result, without reports.
+      skipped: mode -> why it was not measured.
+      decision: what our pass did to its largest graph.
+      compiled: whether it compiled any group.
+      where: the machine and the day.
+    """
+
+    program: str
+    results: dict[str, harness.Result]
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    decision: str = ""
+    compiled: bool = False
+    where: str = ""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether no training sees a graph of its family; so is a program of one's own."""
+        known = BY_NAME.get(self.program)
+        return known is None or known.held_out
+
+    def speedup(self, mode: str) -> float | None:
+        """Over TensorFlow's default; None where there are no numbers."""
+        result = self.results.get(mode)
+        if result is None or result.error or result.speedup <= 0:
+            return None
+        return result.speedup
+
+    @property
+    def best_of_others(self) -> float:
+        """The best that a user can have without us, 1 or more."""
+        return max(self.speedup(mode) or 1.0 for mode in OTHERS)
+
+    def break_even(self, mode: str) -> float | None:
+        """Steps until what the first one cost more than the default's is won back: 0
+        where it cost no more, None where a step gains nothing."""
+        default, result = self.results["default"], self.results[mode]
+        extra = result.first_ms - default.first_ms
+        gain = default.median_ms - result.median_ms
+        if gain <= 0:
+            return None
+        return max(0.0, extra / gain)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Row":
+        """What to_dict() gave.
+
+        Raises:
+          TypeError, AttributeError, KeyError: it is something else.
+        """
+        kept = dict(values)
+        kept["results"] = {
+            mode: harness.Result(**result) for mode, result in kept["results"].items()
+        }
+        return cls(**kept)
+
+
+@dataclasses.dataclass
+class Summary:
+    """What rows add up to; programs that failed in a mode do not count for it.
+
+    Attributes:
+      programs: how many rows.
+      geometric_means: mode -> of the speed-ups; "best of others": of each program's best
+        among default, jit and auto.
+      held_out_means: the same over families that no training sees.
+      against_best: mode -> geometric mean of its speed-up over that best.
+      slowest: mode -> its smallest speed-up.
+      first_step: mode -> the largest ratio of its first step to the default's.
+      compiled: programs in which we compiled a group.
+      break_even: of those, how many win the first step back within BREAK_EVEN_STEPS.
+      difference: mode -> largest difference of an output.
+    """
+
+    programs: int
+    geometric_means: dict[str, float]
+    held_out_means: dict[str, float]
+    against_best: dict[str, float]
+    slowest: dict[str, float]
+    first_step: dict[str, float]
+    compiled: int
+    break_even: int
+    difference: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return dataclasses.asdict(self)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Of positive numbers; 1 without any."""
+    logs = [math.log(value) for value in values]
+    return math.exp(sum(logs) / len(logs)) if logs else 1.0
+
+
+def modes_to_run(modes: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Those that can be measured here, and why the others cannot."""
+    skipped = {}
+    if TUNED in modes and TUNED not in harness.MODES:
+        skipped[TUNED] = f"grappler_go {grappler_go.__version__} cannot tune"
+    return [mode for mode in modes if mode not in skipped], skipped
+
+
+def measure(
+    program: Program,
+    modes: Sequence[str] = MODES,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Row:
+    """Measures a program in each mode, interleaved.
+
+    Args:
+      program: of gains_programs, or one of your own.
+      modes: which; "default" is added.
+      progress: told what is being done, in a few words.
+      options: further arguments of harness.compare.
+
+    Raises:
+      ValueError: an unknown mode.
+    """
+    run, skipped = modes_to_run(modes)
+    results = harness.compare(
+        program.spec,
+        run,
+        compare_steps=_COMPARE_STEPS,
+        batch=program.batch,
+        image_size=program.image_size,
+        progress=progress,
+        **options,
+    )
+    decision, compiled = _decided(results.get("ours"))
+    for result in results.values():
+        result.reports = []
+    return Row(program.name, results, skipped, decision, compiled, environment.where())
+
+
+def _decided(ours: harness.Result | None) -> tuple[str, bool]:
+    """In a few words what was done to the largest graph; whether any was compiled."""
+    if ours is None or not ours.reports:
+        return "", False
+    reports = [grappler_go.Report.from_dict(report) for report in ours.reports]
+    applied = [report for report in reports if report.applied]
+    largest = max(applied or reports, key=lambda report: report.num_nodes)
+    text = largest.outcome
+    if largest.applied:
+        text = (
+            f"{largest.grouped_ops:,} of {largest.num_nodes:,} ops in {largest.groups:,} groups, "
+            f"predicted {largest.micros_before / 1e3:.3g} -> {largest.micros_after / 1e3:.3g} ms"
+        )
+    return text, any(report.groups for report in applied)
+
+
+def summarize(rows: Sequence[Row]) -> Summary:
+    """What the rows add up to."""
+    modes = [mode for mode in MODES if any(row.speedup(mode) for row in rows)]
+
+    def speedups(mode: str, of: Iterable[Row] = rows) -> list[float]:
+        return [value for row in of if (value := row.speedup(mode)) is not None]
+
+    def means(of: Sequence[Row]) -> dict[str, float]:
+        found = {mode: geometric_mean(speedups(mode, of)) for mode in modes}
+        return {**found, "best of others": geometric_mean(row.best_of_others for row in of)}
+
+    measured = {mode: [row for row in rows if row.speedup(mode) is not None] for mode in modes}
+    compiled = [row for row in measured.get("ours", []) if row.compiled]
+    waits = [row.break_even("ours") for row in compiled]
+    return Summary(
+        programs=len(rows),
+        geometric_means=means(rows),
+        held_out_means=means([row for row in rows if row.held_out]),
+        against_best={
+            mode: geometric_mean(
+                (row.speedup(mode) or 1.0) / row.best_of_others for row in measured[mode]
+            )
+            for mode in modes
+        },
+        slowest={mode: min(speedups(mode)) for mode in modes},
+        first_step={
+            mode: max(
+                row.results[mode].first_ms / row.results["default"].first_ms
+                for row in measured[mode]
+            )
+            for mode in modes
+        },
+        compiled=len(compiled),
+        break_even=sum(steps is not None and steps <= BREAK_EVEN_STEPS for steps in waits),
+        difference={
+            mode: max(row.results[mode].difference for row in measured[mode]) for mode in modes
+        },
+    )
