@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("pass_off")
 
 def test_a_clear_gain_is_told_from_noise():
     found = judge.judge([1.2, 1.3, 1.25, 1.22, 1.28, 1.24, 1.21], [1.0] * 7)
-    assert found.faster and not found.slower
+    assert found.faster
+    assert not found.slower
     assert found.low <= found.speedup <= found.high
     assert found.speedup == pytest.approx(1.24)
 
@@ -114,7 +115,8 @@ def test_one_that_is_hopeless_is_not_timed_again():
     track = Track()
     run = track.race(track.runner("slow", 0.5), track.runner("good", 0.008))
     slow = run.others[0]
-    assert slow.state == "slower" and "times the default's step" in slow.why
+    assert slow.state == "slower"
+    assert "times the default's step" in slow.why
     assert not slow.readings
     assert track.steps.count("slow") == 3
 
@@ -122,7 +124,8 @@ def test_one_that_is_hopeless_is_not_timed_again():
 def test_equal_is_not_better_than_the_default():
     track = Track()
     run = track.race(track.runner("same", 0.01))
-    assert run.verdict is not None and not run.verdict.faster
+    assert run.verdict is not None
+    assert not run.verdict.faster
     assert run.others[0].state == "slower"
 
 
@@ -131,7 +134,8 @@ def test_a_compilation_that_would_not_fit_in_is_not_begun():
     run = track.race(
         track.runner("long", 0.001, compile_s=100.0), track.runner("short", 0.009), budget_s=10.0
     )
-    assert run.others[0].state == "skipped" and "100 s" in run.others[0].why
+    assert run.others[0].state == "skipped"
+    assert "100 s" in run.others[0].why
     assert "long" not in track.steps
     assert run.winner is run.others[1]
 
@@ -139,7 +143,8 @@ def test_a_compilation_that_would_not_fit_in_is_not_begun():
 def test_a_budget_too_short_for_any_compilation_decides_nothing():
     track = Track()
     run = track.race(track.runner("a", 0.001, compile_s=5.0), budget_s=2.0)
-    assert run.winner is None and run.verdict is None
+    assert run.winner is None
+    assert run.verdict is None
 
 
 def test_a_compilation_longer_than_expected_ends_the_race_in_time():
@@ -172,7 +177,8 @@ def test_progress_says_what_is_best_and_how_long_it_takes():
         track.runner("a", 0.009), track.runner("b", 0.005), on_progress=seen.append, budget_s=20
     )
     assert {p.phase for p in seen} == {"compiling", "racing", "judging"}
-    assert seen[-1].best == "b" and seen[-1].best_ratio == pytest.approx(2.0)
+    assert seen[-1].best == "b"
+    assert seen[-1].best_ratio == pytest.approx(2.0)
     assert math.isnan(seen[0].best_ratio)
     assert seen[-1].left_s == pytest.approx(20 - seen[-1].elapsed_s)
 
@@ -304,7 +310,8 @@ def test_variables_made_by_the_first_trace_are_put_back_too():
     assert int(network.count) == 0
     assert int(network.optimizer.iterations) == 0
     momenta = [v for v in network.optimizer.variables if v.shape.rank == 2]
-    assert momenta and all(not np.any(np.asarray(m)) for m in momenta)
+    assert momenta
+    assert all(not np.any(np.asarray(m)) for m in momenta)
 
 
 def test_one_that_raises_in_the_middle_raises_and_is_put_back():
@@ -335,7 +342,8 @@ def chain(x):
 
 def test_a_budget_too_short_for_one_compilation_writes_nothing(tmp_path):
     tuned = grappler_go.tune(chain, tf.ones([64, 64]), budget_s=1e-3, plan_cache=tmp_path)
-    assert tuned.verdict == "undecided" and tuned.best == "TensorFlow's default"
+    assert tuned.verdict == "undecided"
+    assert tuned.best == "TensorFlow's default"
     assert any("too short" in note for note in tuned.notes)
     assert {row.state for row in tuned.table[1:]} == {"skipped"}
     assert not list(tmp_path.iterdir())
@@ -368,9 +376,11 @@ def test_a_winner_is_used_by_later_processes_without_a_search(tmp_path, monkeypa
     x = tf.ones([64, 64])
     tuned = grappler_go.tune(chain, x, budget_s=20, plan_cache=tmp_path)
     assert tuned.verdict == "plan", tuned
-    assert tuned.plans and len(tuned.cached) == 1
+    assert tuned.plans
+    assert len(tuned.cached) == 1
     entry = plan_cache.read(tuned.cached[0])
-    assert entry.verdict == "plan" and entry.measured["candidate"] == tuned.best
+    assert entry.verdict == "plan"
+    assert entry.measured["candidate"] == tuned.best
     assert entry.used_here()
     grappler_go.clear_reports()
     # Here, and in another process.
@@ -385,7 +395,8 @@ def test_a_winner_is_used_by_later_processes_without_a_search(tmp_path, monkeypa
         "print(grappler_go.last_report())",
         env={"GRAPPLER_GO_PLANS": str(tmp_path)},
     ).stdout
-    assert "applied" in said and "plan measured at" in said
+    assert "applied" in said
+    assert "plan measured at" in said
 
 
 def test_where_the_default_is_best_later_processes_leave_it_alone(tmp_path, monkeypatch):
@@ -419,7 +430,8 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     file = tmp_path / "a_file"
     file.write_text("")
     tuned = grappler_go.tune(chain, tf.ones([64, 64]), budget_s=20, plan_cache=file / "plans")
-    assert tuned.verdict == "plan" and not tuned.cached
+    assert tuned.verdict == "plan"
+    assert not tuned.cached
     assert any("no plan cache can be written" in note for note in tuned.notes)
 
 
@@ -433,7 +445,8 @@ def test_methods_of_modules_concrete_functions_and_plain_functions():
     concrete = tf.function(chain).get_concrete_function(x)
     for fn in (Module().__call__, concrete, chain):
         tuned = grappler_go.tune(fn, x, budget_s=2, plan_cache=False)
-        assert tuned.table[0].rounds >= 0 and tuned.graphs >= 1
+        assert tuned.table[0].rounds >= 0
+        assert tuned.graphs >= 1
 
 
 def keras_model(jit_compile=False):
@@ -482,7 +495,8 @@ def test_every_candidate_fits_its_graph_and_is_made_once():
     for one in candidates.candidates(graphs):
         plan = one.plans[graph.fingerprint]
         plan.validate(graph)
-        assert plan.policy == f"tuned: {one.name}" and one.num_groups >= 1
+        assert plan.policy == f"tuned: {one.name}"
+        assert one.num_groups >= 1
         assert one.compile_s > 0
         seen.add(plan.fusion_group.tobytes())
     assert len(seen) == len(list(candidates.candidates(graphs))) >= 2

@@ -223,9 +223,12 @@ Optimization::Tuned Optimization::FindTuned(CachedDecision* decision) {
   if (!found.ok()) return Tuned::kNothing;
   if (found->use_default) {
     report.policy = "plan cache";
-    LeaveAlone("TensorFlow's default is best: measured " +
-               Milliseconds(found->default_ms) + " a step, and " +
-               Milliseconds(found->plan_ms) + " with the best plan (" +
+    const std::string measured =
+        found->plan_ms > 0
+            ? "measured " + Milliseconds(found->default_ms) + " a step, and " +
+                  Milliseconds(found->plan_ms) + " with the best plan"
+            : "no plan that was tried came near it";
+    LeaveAlone("TensorFlow's default is best: " + measured + " (" +
                found->path + ")");
     return Tuned::kDefault;
   }
