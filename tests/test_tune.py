@@ -1,5 +1,6 @@
 """grappler_go.tune: who wins, what is put back, what is refused."""
 
+import itertools
 import math
 
 import helpers
@@ -49,6 +50,14 @@ def test_slower_is_told_as_well():
 
 def test_one_outlier_does_not_decide():
     assert not judge.judge([1.0] * 9 + [100.0], [1.0] * 10).faster
+
+
+def test_most_rounds_have_to_be_won():
+    # The bootstrap's interval is above 1 here; six of seven happen to a coin, too.
+    found = judge.judge([1.2] * 6 + [0.5], [1.0] * 7)
+    assert found.low > 1
+    assert not found.faster
+    assert judge.judge([1.2] * 7 + [0.5], [1.0] * 8).faster
 
 
 def test_readings_have_to_come_in_pairs():
@@ -109,6 +118,34 @@ def test_the_fastest_wins_and_was_judged_on_its_own():
     assert all(r.state == "slower" for r in others if r is not run.winner)
     # The good ones ran longer than the bad ones.
     assert len(others[2].readings) > len(others[5].readings) >= len(others[0].readings)
+
+
+def test_luck_while_there_were_many_does_not_count():
+    track = Track()
+    lucky = track.runner("lucky", 0.005)
+    others = [lucky, *(track.runner(f"{i}", 0.012 + i / 1e4) for i in range(15))]
+    switch = lucky.switch
+
+    def switch_while_lucky():
+        switch()
+        if len(lucky.readings) >= 3 + 6 + 12 + 24:  # rounds with 16, 8, 4 and 2 of them
+            track.step_s = 0.00995
+
+    lucky.switch = switch_while_lucky
+    run = track.race(*others)
+    assert run.winner is lucky
+    assert run.verdict.rounds == 30
+    assert not run.verdict.faster
+
+
+def test_the_default_is_first_in_every_other_round():
+    track = Track()
+    track.race(track.runner("a", 0.009, compile_s=1.0))
+    order = [name for i, name in enumerate(track.steps) if i == 0 or track.steps[i - 1] != name]
+    # Two in a row of one name: the last of a round and the first of the next.
+    longest = max(len(list(group)) for _, group in itertools.groupby(track.steps[20:]))
+    assert longest == 2 * 3
+    assert order.count("a") >= 15
 
 
 def test_one_that_is_hopeless_is_not_timed_again():

@@ -136,8 +136,8 @@ class Race:
             if left <= 0 or runner.compile_s > left:
                 runner.state = "skipped"
                 runner.why = (
-                    f"compiling takes about {runner.compile_s:.2g} s, "
-                    f"{max(left, 0):.2g} s were left"
+                    f"compiling takes about {runner.compile_s:.3g} s, "
+                    f"{max(left, 0):.3g} s were left"
                 )
                 continue
             self._tell("compiling", f"{runner.name} ({number + 1} of {len(self.others)})")
