@@ -19,6 +19,7 @@ Policies:     Policy, PythonPolicy, op_vocabulary, op_feature_names,
               device_feature_names
 Devices:      Machine, local_machine, load_machine, machine_names
 Simulation:   simulate, simulate_plans, Simulation, uncosted_ops, UncostedOps
+Tuning:       tune, Tuned
 Whole programs and models: run_script, optimize_saved_model
 
 The environment variable GRAPPLER_GO=0 wins over everything here: enable() then
@@ -60,6 +61,8 @@ _EXPORTS = {
     "Simulation": "simulation",
     "uncosted_ops": "costs",
     "UncostedOps": "costs",
+    "tune": "tuning.api",
+    "Tuned": "tuning.api",
     "run_script": "script",
     "optimize_saved_model": "saved_model",
 }
@@ -84,6 +87,7 @@ __all__ = [
     "PythonPolicy",
     "Report",
     "Simulation",
+    "Tuned",
     "UncostedOps",
     "__version__",
     "capture",
@@ -112,6 +116,7 @@ __all__ = [
     "scope",
     "simulate",
     "simulate_plans",
+    "tune",
     "uncosted_ops",
 ]
 
@@ -143,6 +148,7 @@ if TYPE_CHECKING:
     from grappler_go.saved_model import optimize_saved_model
     from grappler_go.script import run_script
     from grappler_go.simulation import Simulation, simulate, simulate_plans
+    from grappler_go.tuning.api import Tuned, tune
 
 
 def __getattr__(name: str) -> Any:

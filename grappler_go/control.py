@@ -19,7 +19,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from grappler_go import devices as devices_lib
+from grappler_go import guard as guard_lib
 from grappler_go import native, settings
+from grappler_go.plan_cache import PlanCacheLike
 from grappler_go.settings import DECISIONS, DevicesLike, PolicyLike
 
 _SWITCH = "use_plugin_optimizers"
@@ -87,6 +89,9 @@ def enable(
     min_gain: float | None = None,
     record: str | os.PathLike[str] | None = None,
     advanced: Mapping[str, Any] | None = None,
+    compile_budget_s: float | None = None,
+    plan_cache: PlanCacheLike = None,
+    guard: bool = False,
 ) -> None:
     """Turns the pass on, for functions not yet traced and for those that are.
 
@@ -116,6 +121,17 @@ def enable(
       record: a folder in which every graph the pass sees is stored.
       advanced: other settings by name, such as min_ops (smaller graphs are left
         alone); grappler_go/advanced.py has them all.
+      compile_budget_s: seconds, as predicted, that the first step of a graph may
+        spend on compiling groups; those that gain the least for it are left out.
+        None: 20.
+      plan_cache: folders with plans that grappler_go.tune() measured, looked
+        through before the policy is asked: a path, several, or False for none. None:
+        those of GRAPPLER_GO_PLANS, or ~/.cache/grappler-go/plans, with the policy
+        "default"; none with another.
+      guard: the first steps of a newly planned function are run in turns with and
+        without the plan; if it is slower by more than the noise, the original is
+        used from then on, and the report says so (grappler_go/guard.py has the
+        limits).
 
     Raises:
       RuntimeError: as load().
@@ -140,9 +156,16 @@ def enable(
             min_gain=min_gain,
             record=record,
             advanced=advanced,
+            compile_budget_s=compile_budget_s,
+            plan_cache=plan_cache,
         )
         native.core().set_config(config)
-        _switch_on(_generation_of(_key(config, policy), config))
+        generation = _generation_of((*_key(config, policy), guard), config)
+        _switch_on(generation)
+        if guard:
+            guard_lib.switch_on(generation)
+        else:
+            guard_lib.switch_off()
 
 
 def disable() -> None:
@@ -153,6 +176,7 @@ def disable() -> None:
     with _lock:
         if not _loaded:
             return
+        guard_lib.switch_off()
         core = native.core()
         core.set_config({**core.current_config(), "enabled": False})
         changed: dict[str, Any] = {_SWITCH: False}
@@ -191,7 +215,18 @@ def refresh() -> None:
         if is_enabled():
             core = native.core()
             core.set_config(core.current_config())  # forgets what was decided
-            _switch_on(_next_generation())
+            generation = _next_generation()
+            _switch_on(generation)
+            if guard_lib.current() is not None:
+                guard_lib.switch_on(generation)
+
+
+def forget() -> None:
+    """What was decided under any settings counts no longer, also where the program comes
+    back to settings that it had before: plans were measured meanwhile."""
+    with _lock:
+        _generations.clear()
+        refresh()
 
 
 def is_enabled() -> bool:
@@ -211,17 +246,23 @@ def restored() -> Iterator[None]:
         _register()
         config = native.core().current_config()
         before = options()
+        guarded = guard_lib.current()
     try:
         yield
     finally:
         with _lock:
             native.core().set_config(config)
             set_options({key: before.get(key) for key in (_SWITCH, _GENERATION)})
+            if guarded is None:
+                guard_lib.switch_off()
+            else:
+                guard_lib.switch_on(guarded)
 
 
 def capture_only() -> None:
     """The pass looks at graphs, keeps their bytes, and changes nothing."""
     with _lock:
+        guard_lib.switch_off()
         core = native.core()
         config = {**core.current_config(), "enabled": True, "policy": None, "capture": True}
         core.set_config({**config, "policy_spec": "", "record_dir": "", "min_ops": 0})

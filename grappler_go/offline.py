@@ -44,13 +44,14 @@ def decide(
     budget_ms: int | None = None,
     min_gain: float | None = None,
     advanced: Mapping[str, Any] | None = None,
+    compile_budget_s: float | None = None,
 ) -> Decided:
     """Sends one graph through the pass, as TensorFlow would, and returns all of it.
 
     Args:
       graph: from capture(), load_captured(), or made from a GraphDef.
-      policy, decisions, memory_limit, budget_ms, min_gain, advanced: as for
-        enable().
+      policy, decisions, memory_limit, budget_ms, min_gain, advanced,
+        compile_budget_s: as for enable(). The plan cache is not looked at.
       devices: as for enable(); a Machine, or its file, may have devices that do
         not exist here.
 
@@ -74,6 +75,8 @@ def decide(
         min_gain=min_gain,
         record=None,
         advanced=advanced,
+        compile_budget_s=compile_budget_s,
+        plan_cache=False,
         devices_must_exist=False,
     )
     result = native.core().optimize(

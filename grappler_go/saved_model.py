@@ -40,6 +40,7 @@ def optimize_saved_model(
     memory_limit: int | float | str | None = None,
     min_gain: float | None = None,
     advanced: Mapping[str, Any] | None = None,
+    compile_budget_s: float | None = None,
 ) -> Report:
     """Writes a copy of a SavedModel in which a plan is applied to one signature.
 
@@ -50,10 +51,10 @@ def optimize_saved_model(
       in_dir: the SavedModel.
       out_dir: where the copy goes; must not exist or be empty.
       signature: which of its signatures.
-      policy, devices, decisions, memory_limit, min_gain, advanced: as for
-        enable(). Groups with shapes that the signature leaves open are compiled
-        once for each shape met; advanced={"fuse_unknown_shapes": True} allows
-        them.
+      policy, devices, decisions, memory_limit, min_gain, advanced,
+        compile_budget_s: as for enable(). Groups with shapes that the signature
+        leaves open are compiled once for each shape met;
+        advanced={"fuse_unknown_shapes": True} allows them.
       example_inputs: input name -> array. They are what the original and the
         optimised function are compared on; None: made up from the signature.
 
@@ -91,6 +92,7 @@ def optimize_saved_model(
         memory_limit=memory_limit,
         min_gain=min_gain,
         advanced=advanced,
+        compile_budget_s=compile_budget_s,
     )
     if decided.graphdef is None:
         return decided.report

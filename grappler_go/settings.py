@@ -1,6 +1,7 @@
 """What the arguments of enable() mean: checked, and in the native core's terms."""
 
 import collections
+import math
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from grappler_go import advanced as advanced_lib
 from grappler_go import devices as devices_lib
 from grappler_go import native
+from grappler_go import plan_cache as plan_cache_lib
 
 if TYPE_CHECKING:
     from grappler_go._core import Machine, Plan, Policy
@@ -189,6 +191,8 @@ def native_config(
     min_gain: float | None,
     record: str | os.PathLike[str] | None,
     advanced: Mapping[str, Any] | None,
+    compile_budget_s: float | None = None,
+    plan_cache: plan_cache_lib.PlanCacheLike = None,
     devices_must_exist: bool = True,
 ) -> dict[str, Any]:
     """The arguments of enable() as what `_core.set_config` takes.
@@ -206,6 +210,15 @@ def native_config(
         if not 0 <= min_gain < 1:
             raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
         config["min_gain"] = float(min_gain)
+    if compile_budget_s is not None:
+        if not 0 <= compile_budget_s < math.inf:
+            raise ValueError(f"compile_budget_s={compile_budget_s!r}: expected seconds, 0 or more")
+        config["compile_budget_s"] = float(compile_budget_s)
+    # Who names a policy of his own wants to see that one at work.
+    is_default = isinstance(policy, str) and policy == "default"
+    config["plan_folders"] = (
+        plan_cache_lib.folders_of(plan_cache) if is_default or plan_cache is not None else []
+    )
     config.update(advanced_lib.check(advanced or {}))
     config["record_dir"] = ""
     if record is not None:

@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # What somebody timed on this machine is not for tests to depend on.
 os.environ["GRAPPLER_GO_MACHINE"] = "0"
+os.environ["GRAPPLER_GO_PLANS"] = "0"
 
 import pytest
 

@@ -104,7 +104,8 @@ def environment(**changes: str) -> dict[str, str]:
     """This process's environment without settings of the pass, and with changes."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GRAPPLER_GO")}
     search = os.pathsep.join([str(ROOT), str(ROOT / "tests"), kept.get("PYTHONPATH", "")])
-    return {**kept, "PYTHONPATH": search, "TF_CPP_MIN_LOG_LEVEL": "3", **changes}
+    fixed = {"PYTHONPATH": search, "TF_CPP_MIN_LOG_LEVEL": "3", "GRAPPLER_GO_PLANS": "0"}
+    return {**kept, **fixed, **changes}
 
 
 def run_python(

@@ -8,6 +8,7 @@
 #include "cc/bindings/dict_fields.h"
 #include "cc/bindings/logits_arrays.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/plan/compile_budget.h"
 #include "cc/plan/placement.h"
 #include "cc/plan/plan.h"
 #include "cc/plan/search_plan.h"
@@ -267,6 +268,13 @@ void BindPlan(py::module_& m) {
         "one was found. Search options: max_plans, budget_ms (0: no limit), "
         "samples, temperature, seed, threads (0: one for each core), "
         "schedule. TypeError for an option that does not exist.");
+  m.def(
+      "compile_seconds",
+      [](const Plan& plan) {
+        return CompileSeconds({plan.fusion_group, plan.num_groups()});
+      },
+      py::arg("plan"),
+      "Predicted seconds that XLA takes to compile the plan's groups.");
   m.def("placement_units", &PlacementUnits, py::arg("graph"),
         py::arg("machine"), py::arg("free_state") = false,
         "Which ops share a device and where they may be: {\"unit_of\" "

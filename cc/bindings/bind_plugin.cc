@@ -9,6 +9,7 @@
 #include "cc/plugin/capture.h"
 #include "cc/plugin/config.h"
 #include "cc/plugin/optimize.h"
+#include "cc/plugin/plan_cache.h"
 #include "cc/plugin/registration.h"
 #include "cc/plugin/report.h"
 
@@ -30,6 +31,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("capture", config.capture);
   visit("policy_spec", config.policy_spec);
   visit("devices_exist", config.devices_exist);
+  visit("plan_folders", config.plan_folders);
 }
 
 template <typename Visitor>
@@ -133,6 +135,24 @@ py::list CapturedToList(const std::vector<CapturedGraph>& graphs) {
   return values;
 }
 
+py::dict PlanCacheKeyToDict(const PyOpGraph& graph,
+                            const std::optional<PyMachine>& machine) {
+  const PlanCacheKey key = WithoutGil([&] {
+    return MakePlanCacheKey(
+        *graph.graph, machine.has_value() ? *machine->machine : Machine());
+  });
+  py::dict values;
+  values["graph"] = key.graph;
+  values["cpu"] = key.cpu;
+  values["cores"] = key.cores;
+  values["devices"] = key.devices;
+  values["tensorflow"] = key.tensorflow;
+  py::dict result;
+  result["file_name"] = key.FileName();
+  result["key"] = std::move(values);
+  return result;
+}
+
 }  // namespace
 
 void BindPlugin(py::module_& m) {
@@ -155,6 +175,13 @@ void BindPlugin(py::module_& m) {
       "its default. TypeError for a key that does not exist.");
   m.def("current_config",
         [] { return ConfigToDict(*WithoutGil(&CurrentConfig)); });
+  m.def("default_plan_folders", &DefaultPlanFolders,
+        "Where measured plans are kept: GRAPPLER_GO_PLANS, or the user's "
+        "cache.");
+  m.def("plan_cache_key", &PlanCacheKeyToDict, py::arg("graph"),
+        py::arg("machine") = py::none(),
+        "{\"file_name\": ..., \"key\": {...}} of a graph in this process; "
+        "machine: the one configured, None for the graph's own devices.");
   m.def(
       "registration_error",
       [] {
@@ -168,14 +195,19 @@ void BindPlugin(py::module_& m) {
 
   m.def(
       "reports",
-      [] {
+      [](int64_t after) {
         py::list values;
-        for (Report& report : WithoutGil(&Reports)) {
+        for (Report& report : WithoutGil([after] { return Reports(after); })) {
           values.append(ReportToDict(std::move(report)));
         }
         return values;
       },
-      "What happened to each graph, oldest first.");
+      py::arg("after") = 0,
+      "What happened to each graph with an id above `after`, oldest first.");
+  m.def("last_report_id", &LastReportId, "0 before the first report.");
+  m.def("amend_report", &AmendReport, py::arg("id"), py::arg("applied"),
+        py::arg("outcome"), py::arg("note"),
+        "What became of a graph after it was reported.");
   m.def("clear_reports", [] { WithoutGil(&ClearReports); });
   m.def(
       "take_captured", [] { return CapturedToList(WithoutGil(&TakeCaptured)); },

@@ -168,6 +168,7 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("group_launch_micros", options.group_launch_micros);
   visit("group_tensor_micros", options.group_tensor_micros);
   visit("group_output_micros_per_mb", options.group_output_micros_per_mb);
+  visit("compile_budget_s", options.compile_budget_s);
   visit("fuse_unknown_shapes", options.fuse_unknown_shapes);
 }
 

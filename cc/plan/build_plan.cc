@@ -38,6 +38,10 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
     add("predicted gain of fusion is below " + Number(options.min_gain * 100) +
         " % of the step");
   }
+  if (why.left_out.count(ReasonText(Reason::kCompileBudget)) > 0) {
+    add("groups left out that would take more than compile_budget_s, " +
+        Number(options.compile_budget_s) + " s, to compile");
+  }
   if (plan.num_recomputed() > 0) {
     add(std::to_string(plan.num_recomputed()) + " ops recomputed");
   }

@@ -40,6 +40,10 @@ struct PlanOptions {
   double group_launch_micros = 22.0;
   double group_tensor_micros = 5.0;
   double group_output_micros_per_mb = 120.0;
+  // Seconds that XLA may take to compile all groups of a graph, as predicted by
+  // compile_budget.h; groups that do not fit in are left out. It is paid by the
+  // first step.
+  double compile_budget_s = 20.0;
   // A group whose shapes are not all known is compiled anew for each shape.
   // Off: such ops stay out.
   bool fuse_unknown_shapes = false;

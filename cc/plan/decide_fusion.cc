@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cc/plan/build_plan.h"
+#include "cc/plan/compile_budget.h"
 #include "cc/plan/eligibility.h"
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/op_micros.h"
@@ -39,6 +40,8 @@ void Finish(const OpGraph& graph, const OpMicros& micros,
             const PlanOptions& options, int32_t cores, Trial* trial) {
   KeepWhatPays(graph, micros, options, &trial->groups,
                &trial->candidates.reason);
+  KeepWithinCompileBudget(graph, micros, options, &trial->groups,
+                          &trial->candidates.reason);
   trial->micros = StepWithGroups(graph, micros, options, trial->groups, cores);
 }
 

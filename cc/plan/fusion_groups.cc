@@ -41,7 +41,8 @@ Scratch<int32_t> Epochs(const OpGraph& graph) {
   return epoch;
 }
 
-// Numbers groups by their first op; `kept` (by old number) says which stay.
+}  // namespace
+
 void Renumber(const std::vector<bool>& kept, FusionGroups* groups) {
   Scratch<int32_t> number(groups->count, -1);
   groups->count = 0;
@@ -55,6 +56,8 @@ void Renumber(const std::vector<bool>& kept, FusionGroups* groups) {
     g = number[g];
   }
 }
+
+namespace {
 
 // What crosses a group's boundary, a tensor once for each group that reads it
 // and once if it leaves the group that makes it.
@@ -364,9 +367,6 @@ void TrimRims(const OpGraph& graph, const OpMicros& micros,
   }
 }
 
-namespace {
-
-// What each group gains, microseconds, its overhead taken off; [groups.count].
 std::vector<double> GroupGains(const OpGraph& graph, const OpMicros& micros,
                                const PlanOptions& options,
                                const FusionGroups& groups) {
@@ -380,8 +380,6 @@ std::vector<double> GroupGains(const OpGraph& graph, const OpMicros& micros,
   }
   return gain;
 }
-
-}  // namespace
 
 // Groups at one depth of the contracted graph: an edge leads to a greater
 // depth, so no path joins two of them, and depths stay what they are when these

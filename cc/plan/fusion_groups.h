@@ -33,6 +33,10 @@ struct FusionGroups {
   int32_t count = 0;
 };
 
+// Dissolves the groups for which `kept`, by number, is false, and numbers the
+// others by their first op.
+void Renumber(const std::vector<bool>& kept, FusionGroups* groups);
+
 // Puts every candidate into a group, in one pass. Contracting all groups leaves
 // the graph acyclic, a group has one device, and no write of a variable leads
 // to a read within a group. (XLA reads all variables when a group starts and
@@ -52,6 +56,11 @@ void MergeByPriority(const OpGraph& graph, const FusionCandidates& candidates,
 std::vector<float> GroupOverheads(const OpGraph& graph, const OpMicros& micros,
                                   const PlanOptions& options,
                                   const FusionGroups& groups);
+
+// What each group gains, microseconds, its overhead taken off; [groups.count].
+std::vector<double> GroupGains(const OpGraph& graph, const OpMicros& micros,
+                               const PlanOptions& options,
+                               const FusionGroups& groups);
 
 // Takes ops off the rim of a group where compiling them costs more than it
 // gains; `reason` says so.

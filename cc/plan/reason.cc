@@ -57,6 +57,8 @@ const char* ReasonText(Reason reason) {
       return "group does not pay";
     case Reason::kPlanDoesNotPay:
       return "plan does not pay";
+    case Reason::kCompileBudget:
+      return "compiling it would pass compile_budget_s";
     case Reason::kNotBackwardUse:
       return "not kept for the backward pass";
     case Reason::kColocated:

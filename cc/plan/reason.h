@@ -33,6 +33,7 @@ enum class Reason : uint8_t {
   kGroupTooSmall,
   kGroupDoesNotPay,
   kPlanDoesNotPay,
+  kCompileBudget,
   kNotBackwardUse,
   kColocated,
   kOtherDevice,

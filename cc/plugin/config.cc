@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cc/plugin/plan_cache.h"
 #include "cc/policy/package_folder.h"
 
 namespace grappler_go {
@@ -112,6 +113,19 @@ Status ReadMinGain(const std::string& value, double* min_gain) {
                        "a share of the step, from 0 to below 1, such as 0.05");
   }
   *min_gain = number;
+  return OkStatus();
+}
+
+Status ReadCompileBudget(const std::string& value, double* seconds) {
+  if (value.empty()) return OkStatus();
+  char* end = nullptr;
+  const double number = std::strtod(value.c_str(), &end);
+  if (end == value.c_str() || *end != '\0' || !(number >= 0) ||
+      !std::isfinite(number)) {
+    return BadVariable("GRAPPLER_GO_COMPILE_BUDGET_S", value,
+                       "a number of seconds, 0 or more");
+  }
+  *seconds = number;
   return OkStatus();
 }
 
@@ -233,6 +247,12 @@ StatusOr<Config> ConfigFromEnvironment() {
       ReadBudget(Variable("GRAPPLER_GO_BUDGET_MS"), &config.budget_ms));
   GO_RETURN_IF_ERROR(
       ReadMinGain(Variable("GRAPPLER_GO_MIN_GAIN"), &config.plan.min_gain));
+  GO_RETURN_IF_ERROR(ReadCompileBudget(Variable("GRAPPLER_GO_COMPILE_BUDGET_S"),
+                                       &config.plan.compile_budget_s));
+  if (config.policy_spec == "default" ||
+      !Variable("GRAPPLER_GO_PLANS").empty()) {
+    config.plan_folders = DefaultPlanFolders();
+  }
   return config;
 }
 

@@ -48,6 +48,9 @@ struct Config {
   std::string record_dir;
   // Keep the bytes of every graph seen, for TakeCaptured() (capture.h).
   bool capture = false;
+  // Folders that are looked through for a measured plan before the policy is
+  // asked (plan_cache.h). Empty: none.
+  std::vector<std::string> plan_folders;
   // Where decisions are kept, so that the same graph traced again does not pay
   // for the policy again. SetConfig makes a new one: a new configuration
   // forgets. Null: nothing is kept.
@@ -66,7 +69,9 @@ void SetConfig(Config config);
 bool KilledByEnvironment();
 // Reads GRAPPLER_GO, GRAPPLER_GO_POLICY, GRAPPLER_GO_DEVICES,
 // GRAPPLER_GO_DECISIONS, GRAPPLER_GO_MEMORY_LIMIT, GRAPPLER_GO_BUDGET_MS,
-// GRAPPLER_GO_MIN_GAIN, GRAPPLER_GO_RECORD. Called once, when the library is
+// GRAPPLER_GO_MIN_GAIN, GRAPPLER_GO_COMPILE_BUDGET_S, GRAPPLER_GO_RECORD,
+// GRAPPLER_GO_PLANS (plan_cache.h; unless it is set, a policy other than the
+// one that ships is asked at once). Called once, when the library is
 // loaded by TensorFlow. Errors name the variable and what it should look like.
 // enabled is what GRAPPLER_GO=1 says; the policy is left in policy_spec.
 StatusOr<Config> ConfigFromEnvironment();

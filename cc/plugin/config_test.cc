@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cc/plugin/plan_cache.h"
 #include "cc/policy/package_folder.h"
 #include "cc/testing/at_once.h"
 
@@ -18,8 +19,8 @@ class ConfigTest : public testing::Test {
     for (const char* name :
          {"GRAPPLER_GO", "GRAPPLER_GO_POLICY", "GRAPPLER_GO_DEVICES",
           "GRAPPLER_GO_DECISIONS", "GRAPPLER_GO_MEMORY_LIMIT",
-          "GRAPPLER_GO_BUDGET_MS", "GRAPPLER_GO_MIN_GAIN",
-          "GRAPPLER_GO_RECORD"}) {
+          "GRAPPLER_GO_BUDGET_MS", "GRAPPLER_GO_MIN_GAIN", "GRAPPLER_GO_RECORD",
+          "GRAPPLER_GO_PLANS", "GRAPPLER_GO_COMPILE_BUDGET_S"}) {
       unsetenv(name);
     }
     SetConfig(Config());
@@ -57,6 +58,8 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   setenv("GRAPPLER_GO_BUDGET_MS", "750", 1);
   setenv("GRAPPLER_GO_MIN_GAIN", "0.1", 1);
   setenv("GRAPPLER_GO_RECORD", "/some/where", 1);
+  setenv("GRAPPLER_GO_PLANS", "/plans:/team/plans", 1);
+  setenv("GRAPPLER_GO_COMPILE_BUDGET_S", "7.5", 1);
   StatusOr<Config> config = ConfigFromEnvironment();
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_TRUE(config->enabled);
@@ -64,6 +67,9 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   ASSERT_EQ(config->machine.devices.size(), 2u);
   EXPECT_EQ(config->machine.devices[1].type, "GPU");
   EXPECT_FALSE(config->devices_exist) << "nobody has looked whether they do";
+  EXPECT_EQ(config->plan_folders,
+            (std::vector<std::string>{"/plans", "/team/plans"}));
+  EXPECT_EQ(config->plan.compile_budget_s, 7.5);
   EXPECT_FALSE(config->plan.device);
   EXPECT_TRUE(config->plan.fusion);
   EXPECT_TRUE(config->plan.memory);
@@ -130,6 +136,8 @@ TEST_F(ConfigTest, RefusesWhatItCannotRead) {
   ExpectRefused("GRAPPLER_GO_MEMORY_LIMIT", "nan");
   ExpectRefused("GRAPPLER_GO_BUDGET_MS", "0");
   ExpectRefused("GRAPPLER_GO_BUDGET_MS", "10s");
+  ExpectRefused("GRAPPLER_GO_COMPILE_BUDGET_S", "-1");
+  ExpectRefused("GRAPPLER_GO_COMPILE_BUDGET_S", "long");
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "5%");
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "1");
   ExpectRefused("GRAPPLER_GO_DEVICES", "cpu0");
@@ -139,6 +147,16 @@ TEST_F(ConfigTest, RefusesWhatItCannotRead) {
   ExpectRefused("GRAPPLER_GO_DEVICES", "/job:worker");
   ExpectRefused("GRAPPLER_GO_DEVICES", "/host:a/device:CPU:0");
   ExpectRefused("GRAPPLER_GO_DEVICES", "/nowhere/machine.json");
+}
+
+TEST_F(ConfigTest, APolicyOfOnesOwnIsAskedUnlessACacheIsNamed) {
+  setenv("GRAPPLER_GO", "1", 1);
+  EXPECT_EQ(ConfigFromEnvironment()->plan_folders, DefaultPlanFolders());
+  setenv("GRAPPLER_GO_POLICY", "my.module:policy", 1);
+  EXPECT_TRUE(ConfigFromEnvironment()->plan_folders.empty());
+  setenv("GRAPPLER_GO_PLANS", "/plans", 1);
+  EXPECT_EQ(ConfigFromEnvironment()->plan_folders,
+            std::vector<std::string>{"/plans"});
 }
 
 TEST_F(ConfigTest, ZeroInTheEnvironmentKills) {

@@ -7,13 +7,13 @@
 #include <limits>
 #include <memory>
 #include <set>
-#include <unordered_map>
 #include <utility>
 
 #include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
 #include "cc/plan/search_plan.h"
 #include "cc/plugin/capture.h"
+#include "cc/plugin/plan_cache.h"
 #include "cc/plugin/policy_runner.h"
 #include "cc/rewrite/rewrite.h"
 
@@ -28,6 +28,12 @@ constexpr size_t kMaxReportedFetches = 8;
 std::string Percent(double share) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.1f %%", 100 * share);
+  return text;
+}
+
+std::string Milliseconds(double ms) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3g ms", ms);
   return text;
 }
 
@@ -99,7 +105,9 @@ class Optimization {
   void Search(const Logits& logits, CachedDecision* decision);
 
   void Keep();
-  std::string CacheKey() const;
+  // kNothing: nothing in the plan cache, or nothing of use.
+  enum class Tuned { kNothing, kDefault, kPlan };
+  Tuned FindTuned(CachedDecision* decision);
   bool InTime(const char* phase);
   // Does nobody else, such as a policy that kept its input, hold the context?
   bool IsOurs() const { return context_.use_count() == 1; }
@@ -179,24 +187,10 @@ void Optimization::Keep() {
   }
 }
 
-// The fingerprint leaves out devices and what must be preserved; a decision
-// depends on both.
-std::string Optimization::CacheKey() const {
-  std::unordered_map<const char*, uint64_t> device_hashes;
-  uint64_t hash = 0;
-  for (int32_t i = 0; i < graph().num_ops(); ++i) {
-    const std::string_view device = graph().device(i);
-    const auto [found, is_new] = device_hashes.try_emplace(device.data(), 0);
-    if (is_new) found->second = HashBytes(device, 0);
-    hash = HashMix(hash, found->second + (graph().has(i, kPreserved) ? 1 : 0));
-  }
-  return graph().fingerprint().ToString() + ":" + std::to_string(hash);
-}
-
 bool Optimization::FindDecision() {
   std::string key;
   if (config_.decisions != nullptr) {
-    key = CacheKey();
+    key = DecisionKey(graph());
     const auto cached = config_.decisions->Find(key);
     if (cached != nullptr) {
       result_.plan = cached->plan;
@@ -205,7 +199,9 @@ bool Optimization::FindDecision() {
     }
   }
   CachedDecision decision;
-  if (!AskPolicy(&decision)) return false;
+  const Tuned tuned = FindTuned(&decision);
+  if (tuned == Tuned::kDefault) return false;
+  if (tuned == Tuned::kNothing && !AskPolicy(&decision)) return false;
   result_.plan = decision.plan;
   result_.why = decision.why;
   const bool worth_it = IsWorthIt(decision);
@@ -215,6 +211,45 @@ bool Optimization::FindDecision() {
     config_.decisions->Insert(key, std::move(decision));
   }
   return worth_it;
+}
+
+// What was measured counts for more than what anybody predicts. It was measured
+// for its time, and decides fusion: of no use for a limit of memory.
+Optimization::Tuned Optimization::FindTuned(CachedDecision* decision) {
+  if (config_.plan_folders.empty() || !config_.plan.fusion ||
+      config_.plan.memory_limit > 0) {
+    return Tuned::kNothing;
+  }
+  Report& report = result_.report;
+  StatusOr<TunedPlan> found =
+      FindTunedPlan(config_.plan_folders,
+                    MakePlanCacheKey(graph(), config_.machine), &report.notes);
+  if (!found.ok()) return Tuned::kNothing;
+  if (found->use_default) {
+    report.policy = "plan cache";
+    const std::string measured =
+        found->plan_ms > 0
+            ? "measured " + Milliseconds(found->default_ms) + " a step, and " +
+                  Milliseconds(found->plan_ms) + " with the best plan"
+            : "no plan that was tried came near it";
+    LeaveAlone("TensorFlow's default is best: " + measured + " (" +
+               found->path + ")");
+    return Tuned::kDefault;
+  }
+  Status valid = CheckAppliesToPrograms(found->plan);
+  if (valid.ok()) valid = ValidatePlan(found->plan, graph());
+  if (!valid.ok()) {
+    report.notes.push_back("plan cache: " + found->path +
+                           " is not used: " + valid.message());
+    return Tuned::kNothing;
+  }
+  report.policy = found->plan.policy;
+  report.notes.push_back("plan measured at " + Milliseconds(found->plan_ms) +
+                         " a step, default " + Milliseconds(found->default_ms) +
+                         " (" + found->path + ")");
+  decision->plan = std::move(found->plan);
+  decision->from_logits = false;
+  return Tuned::kPlan;
 }
 
 bool Optimization::DevicesMayExist() {

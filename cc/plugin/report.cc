@@ -56,10 +56,32 @@ void AddReport(Report report) {
   if (log.reports.size() > kMaxReports) log.reports.pop_front();
 }
 
-std::vector<Report> Reports() {
+std::vector<Report> Reports(int64_t after) {
   Log& log = TheLog();
   const std::lock_guard<std::mutex> lock(log.mutex);
-  return {log.reports.begin(), log.reports.end()};
+  std::vector<Report> found;
+  for (const Report& report : log.reports) {
+    if (report.id > after) found.push_back(report);
+  }
+  return found;
+}
+
+int64_t LastReportId() {
+  Log& log = TheLog();
+  const std::lock_guard<std::mutex> lock(log.mutex);
+  return log.last_id;
+}
+
+void AmendReport(int64_t id, bool applied, const std::string& outcome,
+                 const std::string& note) {
+  Log& log = TheLog();
+  const std::lock_guard<std::mutex> lock(log.mutex);
+  for (Report& report : log.reports) {
+    if (report.id != id) continue;
+    report.applied = applied;
+    report.outcome = outcome;
+    report.notes.push_back(note);
+  }
 }
 
 void ClearReports() {

@@ -38,7 +38,14 @@ struct Report {
 // The last kMaxReports of the process, oldest first. Thread safe.
 constexpr int kMaxReports = 1000;
 void AddReport(Report report);  // sets id
-std::vector<Report> Reports();
+// Those with an id above `after`.
+std::vector<Report> Reports(int64_t after = 0);
+// The id of the latest; 0: there was none.
+int64_t LastReportId();
+// What became of a graph after it was reported. Does nothing when the report
+// is no longer kept.
+void AmendReport(int64_t id, bool applied, const std::string& outcome,
+                 const std::string& note);
 void ClearReports();
 std::string ReportsToJson(const std::vector<Report>& reports);
 // One line for people.

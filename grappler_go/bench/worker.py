@@ -36,6 +36,7 @@ def environment(mode: str, machine: str = "") -> dict[str, str]:
     values = {key: v for key, v in os.environ.items() if not key.startswith("GRAPPLER_GO")}
     # A benchmark says what is on; a library path or switch from outside would blur it.
     values.pop("TF_PLUGGABLE_DEVICE_LIBRARY_PATH", None)
+    values["GRAPPLER_GO_PLANS"] = "0"  # nor what somebody tuned
     values.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if machine:
         values["GRAPPLER_GO_MACHINE"] = os.path.abspath(machine)

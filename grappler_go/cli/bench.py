@@ -199,6 +199,7 @@ def _outputs_options() -> dict[str, object]:
     settings: dict[str, Any] = {
         "min_gain": 0.0,
         "budget_ms": 60_000,
+        "compile_budget_s": 1e9,
         **common.settings_from(FLAGS),
     }
     if not FLAGS["policy"].present:

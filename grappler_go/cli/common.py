@@ -152,6 +152,14 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
         1.0,
         flag_values=values,
     )
+    flags.DEFINE_float(
+        "compile_budget_s",
+        None,
+        "Predicted seconds that compiling the groups of a graph may take; what does not fit in "
+        "is left out. 20 without it.",
+        0.0,
+        flag_values=values,
+    )
 
 
 def settings_from(values: flags.FlagValues) -> dict[str, Any]:
@@ -166,7 +174,7 @@ def settings_from(values: flags.FlagValues) -> dict[str, Any]:
         limit = values.memory_limit
         is_fraction = limit.startswith(("0.", "."))
         found["memory_limit"] = float(limit) if is_fraction else limit
-    for key in ("budget_ms", "min_gain"):
+    for key in ("budget_ms", "min_gain", "compile_budget_s"):
         if values[key].value is not None:
             found[key] = values[key].value
     return found

@@ -26,6 +26,7 @@ COMMANDS = {
     "record": "record",
     "optimize": "optimize",
     "explain": "explain",
+    "tune": "tune",
     "plan": "plan",
     "simulate": "simulate",
     "machines": "machines",

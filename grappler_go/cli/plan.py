@@ -1,10 +1,16 @@
-"""Shows a plan, or what differs between two.
+"""Shows a plan, what differs between two, or the plans that were tuned.
 
 A plan is every decision for one graph, as a file that can be read, edited,
 committed and handed on. Make one with: grappler-go explain --save_plan=FILE.
 With --graph (a recorded .pb) ops appear by name and groups with their kinds of op.
 
+`plan cache` is about what grappler-go tune found: `list` (a line for each graph),
+`show FINGERPRINT` and `clear [FINGERPRINT]`, of which the first digits are enough.
+--cache names another folder than GRAPPLER_GO_PLANS or ~/.cache/grappler-go/plans.
+
 Examples:
+  grappler-go plan cache list
+  grappler-go plan cache clear 3f0a --cache=/shared/plans
   grappler-go plan show step.plan.json
   grappler-go plan show step.plan.json --graph=graphs/3f0a.pb
   grappler-go plan diff before.json after.json      # exit status 1 when they differ
@@ -16,25 +22,30 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 import grappler_go
-from grappler_go.cli import common
+from grappler_go.cli import common, plan_cache
 
 if TYPE_CHECKING:
     from grappler_go._core import OpGraph, Plan
 
-USAGE = "show FILE | diff FILE FILE"
+USAGE = "show FILE | diff FILE FILE | cache list | cache show ID | cache clear [ID]"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_string("graph", None, "The graph that the plan is for (.pb).", flag_values=FLAGS)
+flags.DEFINE_list(
+    "cache", None, "cache: folders of tuned plans, instead of the usual.", flag_values=FLAGS
+)
 
 
 def run(args: list[str]) -> int:
     """Prints it."""
     common.import_tensorflow()
+    if args[:1] == ["cache"]:
+        return plan_cache.run(args[1:], FLAGS.cache, FLAGS.json)
     if len(args) == 2 and args[0] == "show":
         return _show(args[1])
     if len(args) == 3 and args[0] == "diff":
         return _diff(args[1], args[2])
-    raise common.UsageError("expected: show FILE, or diff FILE FILE")
+    raise common.UsageError("expected: show FILE, diff FILE FILE, or cache list, show, clear")
 
 
 def _graph() -> "OpGraph | None":

@@ -9,6 +9,7 @@ Examples:
   grappler-go run --decisions=fusion --min_gain=0.1 --reports train.py
   grappler-go run --record=graphs train.py      # stores each graph for training
   grappler-go run --json train.py > reports.json
+  grappler-go run --guard --plan_cache=/shared/plans train.py
 """
 
 import pathlib
@@ -27,6 +28,16 @@ flags.DEFINE_string("record", None, "A folder to store each graph in.", flag_val
 flags.DEFINE_bool(
     "reports", False, "At the end, a line for each graph on standard error.", flag_values=FLAGS
 )
+flags.DEFINE_bool(
+    "guard",
+    False,
+    "Time the first steps of a newly planned function against the original, and go back to it "
+    "where that is faster.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "plan_cache", None, "Folders of plans that grappler-go tune made; 0: none.", flag_values=FLAGS
+)
 common.define_json(FLAGS, "At the end, every graph's report as JSON.")
 
 
@@ -35,6 +46,9 @@ def run(args: list[str]) -> int:
     settings = common.settings_from(FLAGS)
     if FLAGS.record:
         settings["record"] = FLAGS.record
+    if FLAGS.plan_cache is not None:
+        settings["plan_cache"] = FLAGS.plan_cache != ["0"] and FLAGS.plan_cache
+    settings["guard"] = FLAGS.guard
     try:
         with common.output_aside(FLAGS.json):
             status = run_script(args, settings)

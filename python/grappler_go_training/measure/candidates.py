@@ -117,6 +117,7 @@ def fused(problem: baselines.Problem, wanted: npt.NDArray[np.bool_], min_ops: in
         "memory": False,
         "min_gain": 0.0,
         "min_group_ops": min_ops,
+        "compile_budget_s": 1e9,
         "group_launch_micros": 0.0,
         "group_tensor_micros": 0.0,
         "group_output_micros_per_mb": 0.0,

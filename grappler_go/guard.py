@@ -1,0 +1,206 @@
+"""The first steps of a newly planned function, timed against the original.
+
+While the guard is on, each step that a program asks for is run once, as ever: some of
+the first with the plan, some as TensorFlow alone runs them. Both compute the same step,
+so a training goes on unharmed. When ours turns out slower by more than the noise, the
+original is used from then on, and the report of the graph says so.
+
+How: every function that is called eagerly (a tf.function, Keras' steps, a concrete
+function) goes through Context.call_function of TensorFlow's eager context, with options
+that say how its graph is to be optimised. TensorFlow keeps what it made of a function
+for each set of options. The guard shadows that method on the one context object, takes
+the pass out of the options for a step of the original, and is gone when the attribute
+is deleted. Nothing is traced twice.
+
+What it cannot do: a function inside another is judged with it. Stateful random ops draw
+from a generator inside their kernel, of which both versions have one of their own with
+the same seed: for the timed steps they draw the same numbers twice. Calls to remote
+workers return before the step is done, so its time is not seen.
+"""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from grappler_go import native
+from grappler_go.tuning import judge
+
+# Rounds of one step each, after one of each that is not counted (compilation).
+_MOST_ROUNDS = 10
+
+_Call = Callable[[bytes, list[Any], int], Any]
+# Name of a function -> None: it is left to TensorFlow; else what is known of it.
+_Functions = dict[bytes, "_Trial | None"]
+
+_lock = threading.Lock()
+_installed_on: Any = None  # the context whose method is shadowed
+_current: int | None = None
+# By generation of the settings (control.py), as TensorFlow's own cache is: what was
+# judged once is not judged again when the program comes back to the same settings.
+_by_generation: dict[int, _Functions] = {}
+
+
+def switch_on(generation: int) -> None:
+    """Guards functions that are planned under these settings.
+
+    Raises:
+      RuntimeError: this TensorFlow calls functions in another way.
+    """
+    global _current, _installed_on
+    from tensorflow.python.eager import context
+
+    ctx = context.context()
+    with _lock:
+        if _current == generation and _installed_on is ctx:
+            return
+        _remove()
+        if not callable(getattr(ctx, "call_function", None)):
+            raise RuntimeError(
+                f"guard=True does not work with TensorFlow {native.tensorflow().__version__}, "
+                "which calls functions in another way than 2.16 to 2.21"
+            )
+        functions = _by_generation.setdefault(generation, {})
+        ctx.call_function = _guarded(ctx, functions)
+        _current, _installed_on = generation, ctx
+
+
+def switch_off() -> None:
+    """TensorFlow's own method is back; what was judged is kept."""
+    with _lock:
+        _remove()
+
+
+def current() -> int | None:
+    """The generation that is guarded; None: the guard is off."""
+    return _current
+
+
+def _remove() -> None:
+    global _current, _installed_on
+    if _installed_on is not None:
+        vars(_installed_on).pop("call_function", None)
+    _current = _installed_on = None
+
+
+@dataclasses.dataclass
+class _Trial:
+    """A planned function whose first steps are timed.
+
+    Attributes:
+      report_ids: of its graphs.
+      planned, original: seconds of steps, the first of each (None) not counted.
+      reverted: the original is used.
+    """
+
+    report_ids: list[int]
+    planned: list[float | None] = dataclasses.field(default_factory=list)
+    original: list[float | None] = dataclasses.field(default_factory=list)
+    reverted: bool = False
+
+    def next_is_planned(self) -> bool:
+        """Whose turn it is: who went second in the last round goes first in this one."""
+        done = len(self.planned) + len(self.original)
+        is_second = done % 2 == 1
+        planned_first = (done // 2) % 2 == 0
+        return planned_first != is_second
+
+    def verdict(self) -> judge.Verdict | None:
+        """Once there is one."""
+        rounds = min(len(self.planned), len(self.original)) - 1
+        if len(self.planned) != len(self.original) or rounds < judge.LEAST_ROUNDS:
+            return None
+        base = [s for s in self.original if s is not None]
+        own = [s for s in self.planned if s is not None]
+        found = judge.judge(base, own)
+        return found if found.slower or found.faster or rounds >= _MOST_ROUNDS else None
+
+
+def _guarded(ctx: Any, functions: _Functions) -> _Call:
+    """What stands in for ctx.call_function."""
+    tensorflows: _Call = ctx.call_function
+    unseen = object()
+    lock = threading.Lock()
+
+    def call_function(name: bytes, tensor_inputs: list[Any], num_outputs: int) -> Any:
+        trial = functions.get(name, unseen)
+        if trial is None:
+            return tensorflows(name, tensor_inputs, num_outputs)
+        arguments = (name, tensor_inputs, num_outputs)
+        if trial is unseen:
+            return first_call(arguments)
+        assert isinstance(trial, _Trial)
+        if trial.reverted:
+            return as_original(arguments)
+        return timed(trial, arguments)
+
+    def first_call(arguments: tuple[bytes, list[Any], int]) -> Any:
+        core = native.core()
+        last = core.last_report_id()
+        try:
+            return tensorflows(*arguments)
+        finally:
+            reports = [report for report in core.reports(last) if report["applied"]]
+            # Recomputing buys memory with time: slower is what was asked for.
+            for_memory = any(report["recomputed"] or report["ordered"] for report in reports)
+            trial = None
+            if reports and not for_memory:
+                trial = _Trial([report["id"] for report in reports], planned=[None])
+            functions[arguments[0]] = trial
+
+    def timed(trial: _Trial, arguments: tuple[bytes, list[Any], int]) -> Any:
+        planned = trial.next_is_planned()
+        began = time.perf_counter()
+        # A step that raises is no reading; the exception is the program's.
+        result = tensorflows(*arguments) if planned else as_original(arguments)
+        seconds = time.perf_counter() - began
+        with lock:
+            readings = trial.planned if planned else trial.original
+            readings.append(seconds if readings else None)
+            found = trial.verdict()
+            if found is not None:
+                _settle(trial, found)
+                functions[arguments[0]] = trial if trial.reverted else None
+        return result
+
+    def as_original(arguments: tuple[bytes, list[Any], int]) -> Any:
+        options = ctx.function_call_options
+        ctx.function_call_options = _without_plugins(options)
+        try:
+            return tensorflows(*arguments)
+        finally:
+            ctx.function_call_options = options
+
+    return call_function
+
+
+def _settle(trial: _Trial, found: judge.Verdict) -> None:
+    core = native.core()
+    trial.reverted = found.slower
+    text = (
+        f"guard: {found.speedup:.2f}x the original's speed "
+        f"({found.low:.2f}-{found.high:.2f}, {found.rounds} steps of each)"
+    )
+    outcome = "applied"
+    if found.slower:
+        outcome = "slower than the original, which is used from here on"
+    for number in trial.report_ids:
+        core.amend_report(number, not found.slower, outcome, text)
+
+
+_without: dict[bytes, Any] = {}
+
+
+def _without_plugins(options: Any) -> Any:
+    """The same options of a function call, but for plugin optimizers, which are off."""
+    from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+    from tensorflow.python.eager import context
+
+    serialized = options.config_proto_serialized
+    if serialized not in _without:
+        config = config_pb2.ConfigProto.FromString(serialized)
+        rewrites = config.graph_options.rewrite_options
+        rewrites.use_plugin_optimizers = rewriter_config_pb2.RewriterConfig.OFF
+        _without[serialized] = context.FunctionCallOptions(options.executor_type, config)
+    return _without[serialized]

@@ -1,0 +1,279 @@
+"""enable(guard=True): the first steps are timed, and nothing of the program is lost."""
+
+import helpers
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import FORCED, executed, fuse
+from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
+from tensorflow.python.eager import context, execute
+
+import grappler_go
+from grappler_go import guard
+
+pytestmark = pytest.mark.usefixtures("pass_off")
+
+_MOST_STEPS = 2 * (guard._MOST_ROUNDS + 1)
+
+
+def compilable(name, op):
+    return 0 if op in ("Tanh", "Mul", "AddV2", "Sub", "Sigmoid") else None
+
+
+POLICY = fuse(compilable)
+
+
+class Clock:
+    """Steps take as long as is said here, whatever they do."""
+
+    def __init__(self, monkeypatch, planned_s, original_s):
+        self.now, self.turns = 0.0, []
+        self._is_end = False
+        seconds = {True: planned_s, False: original_s}
+        whose_turn = guard._Trial.next_is_planned
+
+        def next_is_planned(trial):
+            self.turns.append(whose_turn(trial))
+            return self.turns[-1]
+
+        def perf_counter():
+            if self._is_end:
+                self.now += seconds[self.turns[-1]]
+            self._is_end = not self._is_end
+            return self.now
+
+        monkeypatch.setattr(guard._Trial, "next_is_planned", next_is_planned)
+        monkeypatch.setattr(guard.time, "perf_counter", perf_counter)
+
+
+def make_step():
+    """A function of a dozen ops that counts how often it ran, and its counter."""
+    count = tf.Variable(0)
+
+    @tf.function
+    def step(x):
+        count.assign_add(1)
+        for _ in range(5):
+            x = tf.tanh(x * 0.9 + 0.1) - tf.sigmoid(x)
+        return x
+
+    return step, count
+
+
+X = tf.ones([8, 8])
+
+
+def enable(**more):
+    grappler_go.enable(POLICY, **FORCED, guard=True, **more)
+
+
+def runs_planned(step):
+    """Whether the next call asks TensorFlow for what the plugin made of the function."""
+    seen = []
+    real = execute.execute
+
+    def spy(*args, **kwargs):
+        seen.append(context.context().function_call_options.config_proto_serialized)
+        return real(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(execute, "execute", spy)
+        step(X)
+    (options,) = set(seen)
+    rewrites = config_pb2.ConfigProto.FromString(options).graph_options.rewrite_options
+    return rewrites.use_plugin_optimizers != rewriter_config_pb2.RewriterConfig.OFF
+
+
+def reports():
+    return [report for report in grappler_go.reports() if report.num_nodes > 10]
+
+
+def test_one_that_is_slower_is_undone_and_said(monkeypatch):
+    Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    step, count = make_step()
+    expected = step(X).numpy()
+    count.assign(0)
+    enable()
+    for number in range(_MOST_STEPS):
+        np.testing.assert_allclose(step(X).numpy(), expected, rtol=1e-5)
+        assert int(count) == number + 1  # each step once
+    (report,) = reports()
+    assert not report.applied
+    assert report.outcome == "slower than the original, which is used from here on"
+    assert "0.50x" in report.notes[-1]
+    # And so it stays: the original's options are what TensorFlow is called with.
+    assert not runs_planned(step)
+
+
+def test_one_that_is_faster_stays_and_costs_nothing_more(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=1.0, original_s=2.0)
+    step, _ = make_step()
+    enable()
+    for _ in range(_MOST_STEPS):
+        step(X)
+    timed = len(clock.turns)
+    assert timed < _MOST_STEPS
+    for _ in range(5):
+        step(X)
+    assert len(clock.turns) == timed
+    (report,) = reports()
+    assert report.applied
+    assert report.outcome == "applied"
+    assert "2.00x" in report.notes[-1]
+    assert runs_planned(step)
+
+
+def test_equal_stays_after_a_few_steps(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=1.0, original_s=1.0)
+    step, _ = make_step()
+    enable()
+    for _ in range(2 * _MOST_STEPS):
+        step(X)
+    assert len(clock.turns) == _MOST_STEPS - 1  # the very first is not timed
+    assert reports()[0].applied
+    assert runs_planned(step)
+
+
+def test_turns_are_fair():
+    trial = guard._Trial([], planned=[None])
+    turns = [True]
+    for _ in range(11):
+        turns.append(trial.next_is_planned())
+        (trial.planned if turns[-1] else trial.original).append(1.0)
+    pairs = list(zip(turns[::2], turns[1::2], strict=True))
+    assert all(first != second for first, second in pairs)
+    assert [first for first, _ in pairs] == [True, False] * 3
+
+
+def test_a_step_that_raises_during_the_trial(monkeypatch):
+    Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    limit = tf.Variable(100.0)
+
+    @tf.function
+    def step(x):
+        with tf.control_dependencies([tf.debugging.assert_less(tf.reduce_sum(x), limit)]):
+            for _ in range(5):
+                x = tf.tanh(x * 0.9 + 0.1) - tf.sigmoid(x)
+        return x
+
+    enable()
+    options = context.context().function_call_options
+    for number in range(2 * _MOST_STEPS):
+        limit.assign(1.0 if number % 3 == 1 else 100.0)
+        if number % 3 == 1:
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                step(X)
+        else:
+            step(X)
+        assert context.context().function_call_options is options
+    assert "slower than the original" in helpers.outcomes()
+
+
+def test_shapes_are_judged_each_on_its_own(monkeypatch):
+    Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    step, _ = make_step()
+    enable()
+    for _ in range(_MOST_STEPS):
+        step(tf.ones([8, 8]))
+    step(tf.ones([4, 4]))
+    assert [report.applied for report in reports()] == [False, True]
+
+
+def test_a_function_that_changes_shape_at_every_call_runs():
+    step, count = make_step()
+    enable()
+    for size in range(1, 8):
+        assert step(tf.ones([size, 2])).shape == (size, 2)
+    assert int(count) == 7
+
+
+def test_functions_that_were_left_alone_are_not_timed(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    function = tf.function(lambda x: x + 1)
+    enable()
+    for _ in range(5):
+        function(X)
+    assert not clock.turns
+
+
+def test_memory_bought_with_time_is_not_undone():
+    from grappler_go import native
+
+    step, _ = make_step()
+    core = native.core()
+    found = core.reports
+
+    def recomputed(*after):
+        return [{**report, "recomputed": 3} for report in found(*after)]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "reports", recomputed)
+        enable()
+        step(X)
+    functions = guard._by_generation[guard.current()]
+    assert set(functions.values()) == {None}
+
+
+def test_gradients_and_keras_go_on_as_ever(monkeypatch):
+    Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    layer = tf.keras.layers
+
+    def losses():
+        tf.keras.utils.set_random_seed(3)
+        model = tf.keras.Sequential([tf.keras.Input((8,), batch_size=8), layer.Dense(8, "gelu")])
+        model.compile("adam", "mse", jit_compile=False)
+        data = tf.data.Dataset.from_tensors((X, X)).repeat(30)
+        return model.fit(data, epochs=2, verbose=0).history["loss"]
+
+    expected = losses()
+    enable()
+    np.testing.assert_allclose(losses(), expected, rtol=1e-4)
+    weight = tf.Variable(2.0)
+    function = tf.function(lambda x: tf.reduce_sum(tf.tanh(x * weight) * 0.5 + 0.1))
+    for _ in range(_MOST_STEPS):
+        with tf.GradientTape() as tape:
+            result = function(X)
+        assert float(tape.gradient(result, weight)) == pytest.approx(
+            32 / np.cosh(2.0) ** 2, rel=1e-4
+        )
+
+
+def test_disable_and_scope_put_tensorflows_own_back():
+    ctx = context.context()
+    enable()
+    assert "call_function" in vars(ctx)
+    with grappler_go.scope(POLICY):
+        assert "call_function" not in vars(ctx)
+    assert "call_function" in vars(ctx)
+    grappler_go.enable(POLICY)
+    assert "call_function" not in vars(ctx)
+    enable()
+    grappler_go.disable()
+    assert "call_function" not in vars(ctx)
+    assert ctx.call_function.__func__ is type(ctx).call_function
+
+
+def test_what_was_judged_is_not_judged_again(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    step, _ = make_step()
+    enable()
+    for _ in range(_MOST_STEPS):
+        step(X)
+    timed = len(clock.turns)
+    grappler_go.disable()
+    step(X)
+    enable()
+    step(X)
+    assert len(clock.turns) == timed
+    assert not runs_planned(step)
+
+
+def test_the_plan_is_executed_in_its_turns(monkeypatch):
+    """Not only asked for: TensorFlow's executors get its nodes."""
+    Clock(monkeypatch, planned_s=1.0, original_s=2.0)
+    step, _ = make_step()
+    enable()
+    _, first = executed(step, X)
+    _, second = executed(step, X)
+    assert helpers.count(first, "_XlaRun") == 1
+    assert helpers.count(second, "_XlaRun") == 0
