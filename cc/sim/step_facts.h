@@ -3,6 +3,7 @@
 #define GRAPPLER_GO_SIM_STEP_FACTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cc/sim/loops.h"
@@ -17,6 +18,8 @@ enum class Storage : uint8_t {
   kView,      // its first input's buffer
   kResident,  // there before the step
 };
+
+struct StepGraph;
 
 struct StepFacts {
   const OpGraph* graph;
@@ -33,6 +36,10 @@ struct StepFacts {
   std::vector<int32_t> first_tensor;
   std::vector<int64_t> tensor_bytes;  // unknown ones: 0
   int64_t unknown_outputs = 0;
+
+  // Nodes, edges and readers as they are without a plan, which most plans leave
+  // alone. Null where loops are unrolled.
+  std::shared_ptr<const StepGraph> plain;
 };
 
 }  // namespace grappler_go
