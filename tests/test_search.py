@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from grappler_go_training import baselines
@@ -50,7 +52,7 @@ def test_a_seed_gives_a_plan_whatever_the_threads(training):
 def test_the_trace_says_when_each_better_plan_was_found(training):
     best = search(training)[1]["best"]
     assert [one["plans"] for one in best] == sorted(one["plans"] for one in best)
-    assert all(a["micros"] > b["micros"] for a, b in zip(best, best[1:], strict=False))
+    assert all(a["micros"] > b["micros"] for a, b in itertools.pairwise(best))
     assert best[0]["maker"] == "do nothing"
 
 
