@@ -33,6 +33,20 @@ def test_searches_keep_their_budget_and_never_end_worse(name, plans, training, m
     assert step_ms <= min(simulated, default=step_ms)
 
 
+@pytest.mark.parametrize("name", ["search", "joint_search"])
+@pytest.mark.parametrize("plans", [1, 2, 60])
+def test_the_packages_search_is_never_worse_than_nothing(name, plans, training):
+    machine = cpus(2)
+    plan = make(name, training, machine, baselines.Budget(plans=plans), seed=1)
+    assert plan.policy == f"baseline:{name}"
+    alone = grappler_go.simulate(training, None, machine).step_ms
+    step_ms = grappler_go.simulate(training, plan, machine).step_ms
+    assert step_ms <= alone * 1.000001
+    assert step_ms == pytest.approx(plan.micros_after / 1000, rel=1e-5)
+    if plans == 60:
+        assert step_ms < 0.8 * alone
+
+
 def test_annealing_is_better_than_a_random_walk(training):
     machine = cpus(2)
     budget = baselines.Budget(plans=300)
@@ -48,7 +62,7 @@ def test_annealing_is_better_than_a_random_walk(training):
 
 def test_a_budget_in_seconds_ends_a_search(training):
     budget = baselines.Budget(plans=10**9, seconds=0.2)
-    for name in ("simulated_annealing", "genetic"):
+    for name in ("simulated_annealing", "genetic", "search", "joint_search"):
         [row] = baselines.run_baselines(training, cpus(2), [name], budget)
         assert row.seconds < 2
 
@@ -58,7 +72,7 @@ def test_out_of_memory_leads_searches_to_plans_that_fit(activations):
     peak = grappler_go.simulate(activations, None, free).peak_bytes[f"{CPU}0"]
     tight = cpus(2, memory_bytes=int(peak * 0.75))
     assert grappler_go.simulate(activations, None, tight).out_of_memory
-    for name in ("simulated_annealing", "genetic"):
+    for name in ("simulated_annealing", "genetic", "search"):
         plan = make(name, activations, tight)
         assert not grappler_go.simulate(activations, plan, tight).out_of_memory
 

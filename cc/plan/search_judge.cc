@@ -126,25 +126,35 @@ std::vector<int32_t> SearchJudge::GroupsOf(const SearchState& state,
     return std::move(plan.fusion_group);
   }
   if (space.fuses.empty()) return {};
-  FusionCandidates candidates;
-  candidates.reason.resize(graph.num_ops());
-  candidates.device.assign(micros.device.begin(), micros.device.end());
   const bool recomputes =
       state.memory != nullptr && state.memory->num_recomputed() > 0;
+  // Those of one rule are no candidates of the other's. Chains may be
+  // contracted whatever else is: the way out of one is a single edge.
+  FusionCandidates chains, levels;
+  for (FusionCandidates* c : {&chains, &levels}) {
+    c->reason.assign(graph.num_ops(), Reason::kNotOnCpu);
+    c->device.assign(micros.device.begin(), micros.device.end());
+  }
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     const bool on_cpu = space.machine->devices[micros.device[i]].type == "CPU";
-    if (!space.fuses[i] || on_cpu) {
-      candidates.reason[i] = Reason::kNotOnCpu;
-    } else if (recomputes &&
-               (graph.has(i, kBackward) || state.memory->recompute[i] != 0)) {
-      // As in FindFusionCandidates: no group may wait for a clone.
-      candidates.reason[i] = Reason::kForRecompute;
+    if (!space.fuses[i] || on_cpu) continue;
+    // As in FindFusionCandidates: no group may wait for a clone.
+    if (recomputes &&
+        (graph.has(i, kBackward) || state.memory->recompute[i] != 0)) {
+      continue;
     }
+    const bool other = state.other_fusion != nullptr &&
+                       (*state.other_fusion)[space.unit_of[i]] != 0;
+    const bool is_chain = (state.fusion == FusionRule::kChains) != other;
+    (is_chain ? chains : levels).reason[i] = Reason::kNone;
   }
-  FusionGroups groups = state.fusion == FusionRule::kChains
-                            ? ChainGroups(graph, candidates)
-                            : GroupByLevel(graph, candidates);
-  KeepWhatPays(graph, micros, space.options, &groups, &candidates.reason);
+  FusionGroups groups = ChainGroups(graph, chains);
+  const FusionGroups wide = GroupByLevel(graph, levels);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (wide.of_op[i] >= 0) groups.of_op[i] = groups.count + wide.of_op[i];
+  }
+  groups.count += wide.count;
+  KeepWhatPays(graph, micros, space.options, &groups, &chains.reason);
   return std::move(groups.of_op);
 }
 
@@ -203,6 +213,7 @@ StatusOr<Judged> SearchJudge::SimulateOne(SearchState state) const {
   StatusOr<Simulation> simulation = simulator_.Run(input);
   if (!simulation.ok()) return simulation.status();
   Judged judged;
+  judged.group = std::move(input.group);
   judged.state = std::move(state);
   judged.score = ScoreOf(*simulation);
   judged.simulation = std::move(*simulation);

@@ -37,6 +37,9 @@ enum class Priority : uint8_t {
 struct SearchState {
   std::vector<int32_t> device;  // [num_units]
   FusionRule fusion = FusionRule::kNone;
+  // [num_units] 1: its ops are grouped by the other of kChains and kLevels; so
+  // groups are split and merged here and there. Null: none are.
+  std::shared_ptr<const std::vector<uint8_t>> other_fusion;
   Priority priority = Priority::kFirstReady;
   // Null: nothing. Plan::recompute and Plan::order of DecideMemory.
   std::shared_ptr<const Plan> memory;
@@ -59,7 +62,8 @@ struct SearchScore {
 struct Judged {
   SearchState state;
   SearchScore score;
-  Simulation simulation;
+  Simulation simulation;       // with its timeline
+  std::vector<int32_t> group;  // as StepInput::group
 };
 
 class SearchJudge {

@@ -50,6 +50,9 @@ bool Refinement::IsNew(const SearchState& state) {
                  state.memory == nullptr
                      ? 0
                      : static_cast<uint64_t>(state.memory->num_recomputed()));
+  if (state.other_fusion != nullptr) {
+    for (uint8_t bit : *state.other_fusion) hash = HashMix(hash, bit);
+  }
   for (int32_t d : state.device) hash = HashMix(hash, static_cast<uint64_t>(d));
   return seen_.insert(hash).second;
 }
@@ -59,6 +62,12 @@ void Refinement::Add(Judged judged) {
       elite_.begin(), elite_.end(), judged,
       [](const Judged& a, const Judged& b) { return a.score < b.score; });
   const bool is_best = at == elite_.begin();
+  if (!is_best) {
+    // As large as the graph, and looked at of the best only.
+    judged.simulation.tasks = {};
+    judged.simulation.transfers = {};
+    judged.group = {};
+  }
   elite_.insert(at, std::move(judged));
   if (elite_.size() > kElite) elite_.pop_back();
   if (is_best) SetCurrent(elite_.front());
@@ -76,8 +85,7 @@ void Refinement::SetCurrent(const Judged& judged) {
     const int32_t unit = space_.unit_of[i];
     if (!space_.pinned[unit]) device[i] = current_.device[unit];
   }
-  // Groups are numbered again for every simulation; their tasks name an op.
-  path_ = CriticalPath(*space_.graph, {}, device, judged.simulation);
+  path_ = CriticalPath(*space_.graph, judged.group, device, judged.simulation);
 }
 
 std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
@@ -89,7 +97,7 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
     all.maker = "moves together";
     for (const SearchState& other : improved_) {
       for (size_t u = 0; u < all.device.size(); ++u) {
-        if (other.device[u] != elite_.front().state.device[u]) {
+        if (other.device[u] != base_.device[u]) {
           all.device[u] = other.device[u];
         }
       }
@@ -116,6 +124,7 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
 
 void Refinement::Learn(std::vector<Judged> judged, double progress) {
   const SearchScore before = current_score_;
+  base_ = current_;
   const double temperature =
       before.micros * kHot * std::pow(kCold / kHot, progress);
   int32_t chosen = -1;
@@ -353,15 +362,30 @@ void Refinement::Recut(SearchState* state) {
 
 void Refinement::ChangeRules(SearchState* state) {
   const bool both = !space_.fuses.empty() && space_.free_state() && schedule_;
-  const bool fusion = both ? random_.Uniform() < 0.5 : !space_.fuses.empty();
-  if (fusion) {
+  const bool fusion = both ? random_.Uniform() < 0.8 : !space_.fuses.empty();
+  if (!fusion) {
+    const int32_t count = space_.logits->schedule.empty() ? 2 : 3;
+    state->priority = static_cast<Priority>(random_.Below(count));
+    return;
+  }
+  const CriticalWait* wait = DrawWait(CriticalWait::kCompute);
+  if (state->fusion == FusionRule::kNone || wait == nullptr ||
+      random_.Uniform() < 0.1) {
     constexpr FusionRule kRules[] = {FusionRule::kNone, FusionRule::kChains,
                                      FusionRule::kLevels};
     state->fusion = kRules[random_.Below(3)];
     return;
   }
-  const int32_t count = space_.logits->schedule.empty() ? 2 : 3;
-  state->priority = static_cast<Priority>(random_.Below(count));
+  // Groups around something on the critical path are split, or merged.
+  std::vector<uint8_t> other = state->other_fusion != nullptr
+                                   ? *state->other_fusion
+                                   : std::vector<uint8_t>(space_.num_units, 0);
+  const Clusters& level = DrawLevel();
+  const int32_t unit = space_.unit_of[wait->op];
+  const uint8_t bit = other[unit] ^ 1;
+  for (int32_t u : level.units[level.of_unit[unit]]) other[u] = bit;
+  state->other_fusion =
+      std::make_shared<const std::vector<uint8_t>>(std::move(other));
 }
 
 }  // namespace grappler_go

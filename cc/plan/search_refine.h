@@ -89,7 +89,10 @@ class Refinement {
   std::vector<double> busy_;        // by device, in the current state
   std::vector<CriticalWait> path_;  // of the current state
   std::vector<Move> proposed_;
-  std::vector<SearchState> improved_;  // of one batch, to be tried together
+  // Of one batch those that helped, to be tried together, and what they are
+  // neighbours of.
+  std::vector<SearchState> improved_;
+  SearchState base_;
   std::array<Record, static_cast<size_t>(Move::kNumMoves)> records_{};
 };
 

@@ -37,7 +37,7 @@ struct Config {
   // Milliseconds of these that a search around the policy's plan may take
   // (plan/search_plan.h), at most half of what is left by then. 0: such a
   // search where there are several devices and the policy scores them, with no
-  // bound of its own.
+  // bound but SearchOptions::max_plans.
   int64_t search_ms = 0;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;

@@ -325,11 +325,12 @@ void Optimization::Search(const Logits& logits, CachedDecision* decision) {
       std::chrono::duration_cast<std::chrono::milliseconds>(deadline_ - begin)
           .count() /
       2;
-  SearchOptions search;
-  search.max_plans = std::numeric_limits<int32_t>::max();
-  search.budget_ms = config_.search_ms > 0
-                         ? std::min(config_.search_ms, half_left)
-                         : half_left;
+  SearchOptions search;  // with its default number of plans
+  search.budget_ms = half_left;
+  if (config_.search_ms > 0) {
+    search.max_plans = std::numeric_limits<int32_t>::max();
+    search.budget_ms = std::min(config_.search_ms, half_left);
+  }
   if (search.budget_ms <= 0) return;
   SearchTrace trace;
   StatusOr<Plan> plan = SearchPlan(graph(), context_->machine, logits,

@@ -348,6 +348,59 @@ TEST(OptimizeGraph, AMachineThatNobodyHasSeenIsRefusedWhereItsKindIsNotInUse) {
   EXPECT_EQ(Optimize(Chain(40), config).report.outcome, "applied");
 }
 
+// Two devices, of which the policy wants the second for everything.
+Config ConfigWithFasterDevice(double gflops) {
+  Config config = ConfigWith([](const PolicyInput& input) {
+    Decision decision;
+    Logits& logits = decision.logits.emplace();
+    logits.num_ops = input.graph.num_ops();
+    logits.num_devices = 2;
+    for (int32_t i = 0; i < logits.num_ops; ++i) {
+      logits.device.insert(logits.device.end(), {0.0f, 1.0f});
+    }
+    return decision;
+  });
+  config.machine.name = "two";
+  config.machine.devices.resize(2);
+  for (int k = 0; k < 2; ++k) {
+    Device& device = config.machine.devices[k];
+    device.name =
+        "/job:localhost/replica:0/task:0/device:CPU:" + std::to_string(k);
+    device.type = "CPU";
+    device.gbytes_per_s = 1000;
+  }
+  config.machine.devices[0].gflops = 1;
+  config.machine.devices[1].gflops = gflops;
+  return config;
+}
+
+TEST(OptimizeGraph, SearchesWhereThereAreSeveralDevicesToChooseFrom) {
+  const OptimizeResult faster =
+      Optimize(Chain(40), ConfigWithFasterDevice(1000));
+  EXPECT_EQ(faster.report.outcome, "applied");
+  EXPECT_GT(faster.report.moved, 0);
+  EXPECT_EQ(faster.report.timing_ms.count("search"), 1u);
+  EXPECT_LT(faster.report.micros_after, 0.5 * faster.report.micros_before);
+  EXPECT_NE(faster.why.summary.find("simulated plans"), std::string::npos);
+  // What the policy wants is slower here, and nothing else is faster.
+  const OptimizeResult slower =
+      Optimize(Chain(40), ConfigWithFasterDevice(0.01));
+  EXPECT_FALSE(slower.applied);
+  EXPECT_EQ(slower.report.timing_ms.count("search"), 1u);
+}
+
+TEST(OptimizeGraph, OneDeviceIsSearchedOnlyWhenAskedFor) {
+  Config config = ConfigWith(FuseAll);
+  OptimizeResult result = Optimize(Chain(40), config);
+  ASSERT_TRUE(result.applied);
+  EXPECT_EQ(result.report.timing_ms.count("search"), 0u);
+  config.search_ms = 50;
+  result = Optimize(Chain(40), config);
+  EXPECT_EQ(result.report.outcome, "applied");
+  EXPECT_EQ(result.report.timing_ms.count("search"), 1u);
+  EXPECT_GE(result.report.groups, 1);
+}
+
 TEST(OptimizeGraph, LeavesAGraphAloneThatGainsTooLittle) {
   Config config = ConfigWith(FuseAll);
   config.plan.min_gain = 0.9999;

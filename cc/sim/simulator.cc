@@ -83,6 +83,9 @@ StatusOr<Simulator> Simulator::Create(const OpGraph& graph,
   }
   facts->first_tensor.push_back(
       static_cast<int32_t>(facts->tensor_bytes.size()));
+  if (facts->loops.runs.empty()) {
+    facts->plain = std::make_shared<const StepGraph>(BuildPlainGraph(*facts));
+  }
   return Simulator(std::move(facts));
 }
 

@@ -3,6 +3,7 @@
 #define GRAPPLER_GO_SIM_STEP_FACTS_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "cc/sim/loops.h"
@@ -17,6 +18,8 @@ enum class Storage : uint8_t {
   kView,      // its first input's buffer
   kResident,  // there before the step
 };
+
+struct StepGraph;
 
 struct StepFacts {
   const OpGraph* graph;
@@ -34,6 +37,10 @@ struct StepFacts {
   std::vector<int64_t> tensor_bytes;  // unknown ones: 0
   int64_t unknown_outputs = 0;
   int64_t ops_in_branches = 0;
+
+  // Nodes, edges and readers as they are without a plan, which most plans leave
+  // alone. Null where loops are unrolled.
+  std::shared_ptr<const StepGraph> plain;
 };
 
 }  // namespace grappler_go

@@ -22,12 +22,24 @@ class Builder {
   }
 
   StepGraph Build() {
+    if (facts_.plain != nullptr && !clones_ && order_.empty()) {
+      TakePlain(*facts_.plain);
+    } else {
+      AddNodes();
+      AddTasks();
+      AddEdges();
+      AddReaders();
+    }
+    NumberLinks();
+    SetTimes();
+    return std::move(step_);
+  }
+
+  StepGraph BuildPlain() {
     AddNodes();
     AddTasks();
     AddEdges();
     AddReaders();
-    NumberLinks();
-    SetTimes();
     return std::move(step_);
   }
 
@@ -47,6 +59,34 @@ class Builder {
     return input_.device.empty() ? 0 : input_.device[op];
   }
   bool cloned(int32_t op) const { return clones_ && clones_->cloned(op); }
+
+  // The plan changes nothing but which nodes are one task.
+  void TakePlain(const StepGraph& plain) {
+    step_.op_of = plain.op_of;
+    step_.first_clone = plain.first_clone;
+    step_.first_slot = plain.first_slot;
+    step_.first_edge = plain.first_edge;
+    step_.edge_slot = plain.edge_slot;
+    step_.first_reader = plain.first_reader;
+    step_.readers = plain.readers;
+    if (input_.group_overhead.empty()) {
+      step_.task_of = plain.task_of;
+      step_.first_node = plain.first_node;
+      step_.nodes = plain.nodes;
+      step_.waiting = plain.waiting;
+      step_.device = input_.device.empty() ? plain.device : input_.device;
+      return;
+    }
+    AddTasks();
+    step_.waiting.assign(step_.num_tasks(), 0);
+    for (int32_t v = 0; v < step_.num_nodes(); ++v) {
+      step_.waiting[step_.task_of[v]] += plain.waiting[v];
+    }
+    // Without groups, tasks are numbered as their nodes.
+    for (SlotReader& reader : step_.readers) {
+      reader.task = step_.task_of[reader.task];
+    }
+  }
 
   void AddNodes() {
     const int32_t n = graph_.num_ops();
@@ -298,6 +338,10 @@ class Builder {
 };
 
 }  // namespace
+
+StepGraph BuildPlainGraph(const StepFacts& facts) {
+  return Builder(facts, StepInput()).BuildPlain();
+}
 
 StepGraph BuildStepGraph(const StepFacts& facts, const StepInput& input) {
   return Builder(facts, input).Build();

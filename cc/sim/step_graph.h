@@ -67,6 +67,10 @@ std::string NameOfOp(const OpGraph& graph, int32_t op);
 // for cycles.
 Status CheckStepInput(const StepFacts& facts, const StepInput& input);
 
+// What StepFacts::plain holds: no devices, times and links. Loops must not be
+// unrolled.
+StepGraph BuildPlainGraph(const StepFacts& facts);
+
 // The input must have been checked.
 StepGraph BuildStepGraph(const StepFacts& facts, const StepInput& input);
 

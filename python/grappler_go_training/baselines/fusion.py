@@ -1,4 +1,6 @@
-"""Fusion: which ops XLA compiles as one group. Devices are those of the graph."""
+"""Fusion: which ops XLA compiles as one group. Devices are those of the graph, with free
+state those where TensorFlow's placer would put the ops: then groups are on GPUs, too
+(cc/plan/group_kernels.h)."""
 
 import heapq
 from collections.abc import Mapping
@@ -20,8 +22,9 @@ _Bools = npt.NDArray[np.bool_]
 
 # tf_xla_min_cluster_size (tensorflow/compiler/jit/flags.cc).
 _MIN_CLUSTER = 4
-# What a tensor costs that crosses a group's boundary, for which merge comes first only:
-# handing it over, and a byte of it taken anew. As in cc/plan/build_plan.h.
+# What a tensor costs that crosses a group's boundary on a CPU, for which merge comes first
+# only: handing it over, and a byte of it taken anew. As in cc/plan/build_plan.h. On a GPU
+# it is a kernel's launch and the memory traffic.
 _TENSOR_MICROS = 5.0
 _BYTE_MICROS = 120e-6
 # Reasons (cc/plan/reason.cc) with which an op is left out that could be compiled.
@@ -227,11 +230,18 @@ class _Merger:
         that may be merged and hand over a tensor."""
         t = self._problem.tensors
         devices = self._problem.machine.devices
+        home = self._problem.home[t.src] if len(t.src) else np.zeros(0, np.int64)
+        on_cpu = np.array([device["type"] == "CPU" for device in devices])[home]
+        dispatch = np.array([device["dispatch_us"] for device in devices])[home]
         slowest = min(device["gbytes_per_s"] for device in devices)
+        bandwidth = np.array([device["gbytes_per_s"] for device in devices])[home]
         readers = np.bincount(t.edge_tensor, minlength=len(t.src))
-        into = _TENSOR_MICROS + t.bytes * (1e-3 / slowest)
+        into = np.where(on_cpu, _TENSOR_MICROS, dispatch) + t.bytes * 1e-3 / np.where(
+            on_cpu, slowest, bandwidth
+        )
         # The producer's part is saved when all readers have joined.
-        out_of = (into + t.bytes * _BYTE_MICROS) / np.maximum(readers, 1)
+        anew = np.where(on_cpu, _BYTE_MICROS, 0.0)
+        out_of = (into + t.bytes * anew) / np.maximum(readers, 1)
         micros = np.where(t.dtype >= 0, into + out_of, 0.0)[t.edge_tensor]
         saved: dict[int, dict[int, float]] = {}
         for src, dst, one in zip(
