@@ -15,6 +15,7 @@ from helpers import fuse
 
 import grappler_go
 from grappler_go import plan_cache
+from grappler_go.bench import everything
 from grappler_go.cli import main
 
 pytestmark = pytest.mark.usefixtures("pass_off")
@@ -146,6 +147,7 @@ def test_a_full_disk_leaves_the_old_entry_and_no_litter(stored, graph, plan, mon
 _WRITER = """
 import sys, test_plan_cache, grappler_go
 from grappler_go import plan_cache
+from grappler_go.bench import everything
 graph = grappler_go.capture(test_plan_cache.step, test_plan_cache.X)[0].op_graph()
 for number in range(200):
     plan_cache.store([sys.argv[1]], graph, None, None, {"default_ms": number})
@@ -183,6 +185,20 @@ def test_folders_are_what_a_user_may_give(monkeypatch, tmp_path):
     assert plan_cache.folders_of(False) == []
     with pytest.raises(TypeError, match="plan_cache=3"):
         plan_cache.folders_of(3)
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_compile_budget_makes_sense(seconds):
+    with pytest.raises(ValueError, match="compile_budget_s"):
+        grappler_go.enable(compile_budget_s=seconds)
+
+
+def test_without_time_to_compile_the_report_says_so(graph):
+    decided = grappler_go.decide(graph, everything.decide, min_gain=0.0, compile_budget_s=0)
+    assert decided.graphdef is None
+    assert "compile_budget_s" in decided.report.outcome
+    again = grappler_go.decide(graph, everything.decide, min_gain=0.0)
+    assert again.graphdef is not None
 
 
 def test_the_command_lists_shows_and_clears(stored, capsys):
