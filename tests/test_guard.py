@@ -182,14 +182,14 @@ def test_shapes_are_judged_each_on_its_own(monkeypatch):
 def test_a_function_that_changes_shape_at_every_call_runs():
     step, count = make_step()
     enable()
-    for size in range(1, 8):
+    for size in range(1, 4):
         assert step(tf.ones([size, 2])).shape == (size, 2)
-    assert int(count) == 7
+    assert int(count) == 3
 
 
 def test_functions_that_were_left_alone_are_not_timed(monkeypatch):
     clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
-    function = tf.function(lambda x: x + 1)
+    function = tf.function(tf.nn.relu)
     enable()
     for _ in range(5):
         function(X)
@@ -208,10 +208,11 @@ def test_memory_bought_with_time_is_not_undone():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(core, "reports", recomputed)
-        enable()
+        # A policy of its own, and so no functions of other tests.
+        grappler_go.enable(fuse(compilable), **FORCED, guard=True)
         step(X)
     functions = guard._by_generation[guard.current()]
-    assert set(functions.values()) == {None}
+    assert list(functions.values()) == [None]
 
 
 def test_gradients_and_keras_go_on_as_ever(monkeypatch):
@@ -223,7 +224,7 @@ def test_gradients_and_keras_go_on_as_ever(monkeypatch):
         model = tf.keras.Sequential([tf.keras.Input((8,), batch_size=8), layer.Dense(8, "gelu")])
         model.compile("adam", "mse", jit_compile=False)
         data = tf.data.Dataset.from_tensors((X, X)).repeat(30)
-        return model.fit(data, epochs=2, verbose=0).history["loss"]
+        return model.fit(data, epochs=2, verbose=0, shuffle=False).history["loss"]
 
     expected = losses()
     enable()

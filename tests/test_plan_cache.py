@@ -4,10 +4,8 @@ import errno
 import json
 import os
 import pathlib
-import subprocess
-import sys
+import signal
 
-import helpers
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +13,7 @@ from helpers import fuse
 
 import grappler_go
 from grappler_go import plan_cache
+from grappler_go.bench import everything
 from grappler_go.cli import main
 
 pytestmark = pytest.mark.usefixtures("pass_off")
@@ -143,23 +142,31 @@ def test_a_full_disk_leaves_the_old_entry_and_no_litter(stored, graph, plan, mon
     assert [file.name for file in stored.parent.iterdir()] == [stored.name]
 
 
-_WRITER = """
-import sys, test_plan_cache, grappler_go
-from grappler_go import plan_cache
-graph = grappler_go.capture(test_plan_cache.step, test_plan_cache.X)[0].op_graph()
-for number in range(200):
-    plan_cache.store([sys.argv[1]], graph, None, None, {"default_ms": number})
-"""
-
-
 def test_two_processes_that_write_at_once_never_leave_a_part(stored):
-    arguments = [sys.executable, "-c", _WRITER, str(stored.parent)]
-    writers = [subprocess.Popen(arguments, env=helpers.environment()) for _ in range(2)]
-    while any(writer.poll() is None for writer in writers):
-        assert not plan_cache.read(stored).error
-    assert [writer.returncode for writer in writers] == [0, 0]
-    assert [file.name for file in stored.parent.iterdir()] == [stored.name]
-    assert plan_cache.read(stored).verdict == "default"
+    text = stored.read_text()
+    # A few bytes and many: a part of one would not be taken for the other.
+    texts = [text, json.dumps({**json.loads(text), "more": "x" * 100_000})]
+
+    def write_for_ever(text):
+        while True:
+            plan_cache._write(stored.parent, stored.name, text)
+
+    writers = []
+    for one in texts:
+        child = os.fork()  # not to start TensorFlow again
+        if child == 0:
+            write_for_ever(one)
+        writers.append(child)
+    try:
+        lengths = set()
+        while lengths != {len(one) for one in texts}:
+            assert not plan_cache.read(stored).error
+            lengths.add(len(stored.read_text()))
+        assert run_with(stored.parent).applied
+    finally:
+        for child in writers:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def test_fusion_that_is_not_wanted_and_memory_limits_come_first(stored):
@@ -185,6 +192,20 @@ def test_folders_are_what_a_user_may_give(monkeypatch, tmp_path):
         plan_cache.folders_of(3)
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
+def test_a_compile_budget_makes_sense(seconds):
+    with pytest.raises(ValueError, match="compile_budget_s"):
+        grappler_go.enable(compile_budget_s=seconds)
+
+
+def test_without_time_to_compile_the_report_says_so(graph):
+    decided = grappler_go.decide(graph, everything.decide, min_gain=0.0, compile_budget_s=0)
+    assert decided.graphdef is None
+    assert "compile_budget_s" in decided.report.outcome
+    again = grappler_go.decide(graph, everything.decide, min_gain=0.0)
+    assert again.graphdef is not None
+
+
 def test_the_command_lists_shows_and_clears(stored, capsys):
     folder = f"--cache={stored.parent}"
     (stored.parent / "ffff-0.json").write_text("no")
@@ -195,7 +216,7 @@ def test_the_command_lists_shows_and_clears(stored, capsys):
     assert "unusable" in said
     assert main.main(["plan", "cache", "list", folder, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == 2
-    assert main.main(["plan", "cache", "show", stored.name[:6], folder]) == 0
+    assert main.main(["plan", "cache", "show", stored.name[:6], folder, "--nojson"]) == 0
     assert "group 0" in capsys.readouterr().out
     assert main.main(["plan", "cache", "show", "nothing", folder]) == 1
     assert main.main(["plan", "cache", "clear", stored.name[:6], folder]) == 0

@@ -207,6 +207,20 @@ def test_a_plan_that_raises_is_out_and_the_others_go_on():
     assert run.winner is run.others[1]
 
 
+def test_a_program_that_fails_after_some_steps_is_not_blamed_on_the_plans():
+    track = Track()
+    step = track.step
+
+    def fails_later():
+        step()
+        if len(track.steps) > 8:
+            raise ValueError("no more data")
+
+    track.step = fails_later
+    with pytest.raises(ValueError, match="no more data"):
+        track.race(track.runner("a", 0.009), track.runner("b", 0.008))
+
+
 def test_progress_says_what_is_best_and_how_long_it_takes():
     track = Track()
     seen = []
@@ -402,7 +416,8 @@ def test_a_program_whose_shapes_change_at_each_call():
 
 
 def believe(monkeypatch, faster):
-    """Whatever the clock says: the judge finds that."""
+    """Whatever the clock says: the judge finds that. (Rounds are counted, so a long budget
+    is not used up; on a busy machine it is needed.)"""
     monkeypatch.setattr(
         race.judge, "judge", lambda *_, **__: judge.Verdict(1.5, 1.4, 1.6, 9, faster, False)
     )
@@ -411,7 +426,7 @@ def believe(monkeypatch, faster):
 def test_a_winner_is_used_by_later_processes_without_a_search(tmp_path, monkeypatch):
     believe(monkeypatch, faster=True)
     x = tf.ones([64, 64])
-    tuned = grappler_go.tune(chain, x, budget_s=20, plan_cache=tmp_path)
+    tuned = grappler_go.tune(chain, x, budget_s=600, plan_cache=tmp_path)
     assert tuned.verdict == "plan", tuned
     assert tuned.plans
     assert len(tuned.cached) == 1
@@ -439,7 +454,7 @@ def test_a_winner_is_used_by_later_processes_without_a_search(tmp_path, monkeypa
 def test_where_the_default_is_best_later_processes_leave_it_alone(tmp_path, monkeypatch):
     believe(monkeypatch, faster=False)
     x = tf.ones([64, 64])
-    tuned = grappler_go.tune(chain, x, budget_s=20, plan_cache=tmp_path)
+    tuned = grappler_go.tune(chain, x, budget_s=600, plan_cache=tmp_path)
     assert tuned.verdict == "default"
     assert plan_cache.read(tuned.cached[0]).verdict == "default"
     grappler_go.clear_reports()
@@ -455,7 +470,7 @@ def test_a_function_that_was_optimised_before_is_optimised_anew(tmp_path, monkey
     function = tf.function(chain)
     grappler_go.enable(plan_cache=tmp_path, min_gain=0.99)
     function(x)
-    grappler_go.tune(function, x, budget_s=20, plan_cache=tmp_path)
+    grappler_go.tune(function, x, budget_s=600, plan_cache=tmp_path)
     assert grappler_go.is_enabled()
     grappler_go.clear_reports()
     function(x)
@@ -466,7 +481,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     believe(monkeypatch, faster=True)
     file = tmp_path / "a_file"
     file.write_text("")
-    tuned = grappler_go.tune(chain, tf.ones([64, 64]), budget_s=20, plan_cache=file / "plans")
+    tuned = grappler_go.tune(chain, tf.ones([64, 64]), budget_s=600, plan_cache=file / "plans")
     assert tuned.verdict == "plan"
     assert not tuned.cached
     assert any("no plan cache can be written" in note for note in tuned.notes)
@@ -501,14 +516,14 @@ def test_a_keras_model_is_tuned_as_fit_runs_it(tmp_path, monkeypatch):
     x, y = tf.ones([8, 16]), tf.ones([8, 4])
     before = values(model.variables)
     dataset = tf.data.Dataset.from_tensors((x, y)).repeat(4)
-    tuned = grappler_go.tune(model, dataset, budget_s=15, plan_cache=tmp_path)
+    tuned = grappler_go.tune(model, dataset, budget_s=600, plan_cache=tmp_path)
     assert tuned.cached
     for was, now in zip(before, values(model.variables), strict=False):
         np.testing.assert_array_equal(was, now)
     assert int(model.optimizer.iterations) == 0
     grappler_go.clear_reports()
     with grappler_go.scope(plan_cache=tmp_path):
-        model.fit(dataset, verbose=0)
+        model.fit(dataset, verbose=0, shuffle=False)
     assert "TensorFlow's default is best" in helpers.outcomes()
 
 

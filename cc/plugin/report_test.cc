@@ -19,6 +19,26 @@ TEST(Reports, AreNumberedAndKeptUpToABound) {
   EXPECT_TRUE(Reports().empty());
 }
 
+TEST(Reports, AreReadFromOneOnAndAmended) {
+  ClearReports();
+  AddReport(Report());
+  const int64_t first = LastReportId();
+  EXPECT_TRUE(Reports(first).empty());
+  Report applied;
+  applied.applied = true;
+  AddReport(applied);
+  ASSERT_EQ(Reports(first).size(), 1u);
+  EXPECT_EQ(LastReportId(), first + 1);
+  AmendReport(first + 1, false, "undone", "it was slower");
+  AmendReport(first + 7, true, "there is none", "");
+  const Report amended = Reports(first)[0];
+  EXPECT_FALSE(amended.applied);
+  EXPECT_EQ(amended.outcome, "undone");
+  EXPECT_EQ(amended.notes, std::vector<std::string>{"it was slower"});
+  EXPECT_EQ(Reports()[0].outcome, "");
+  ClearReports();
+}
+
 TEST(Reports, ComeFromThreadsAtOnce) {
   ClearReports();
   AddReport(Report());

@@ -14,6 +14,9 @@ from grappler_go.tuning.race import Progress, Race, Runner
 from grappler_go.tuning.state import Variables
 from grappler_go.tuning.target import Target, target_of
 
+# What enable() allows by itself: a plan that would be taken untuned is among those tried.
+_LEAST_COMPILE_BUDGET_S = 20.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -181,7 +184,12 @@ def _tune(
         {native.core().plan_cache_key(g.op_graph())["file_name"]: g for g in seen}.values()
     )
     tries = list(
-        candidates_lib.candidates(graphs, policy=policy, devices=devices, compile_budget_s=budget_s)
+        candidates_lib.candidates(
+            graphs,
+            policy=policy,
+            devices=devices,
+            compile_budget_s=max(budget_s / 2, _LEAST_COMPILE_BUDGET_S),
+        )
     )
     runners = [Runner(one.name, _switch(one, devices), one.compile_s) for one in tries]
     spent = time.perf_counter() - began

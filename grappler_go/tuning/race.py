@@ -126,6 +126,10 @@ class Race:
         self._first_step(self.default)
         self._steps = max(1, min(_MOST_STEPS, math.ceil(_READING_S / max(self._timed(1), 1e-6))))
         self._try_others()
+        if any(runner.state == "failed" for runner in self.others):
+            # Was it the plans, or does the program fail after some steps? Then this raises.
+            self.default.switch()
+            self._step()
         self._halve()
         self._judge()
 
