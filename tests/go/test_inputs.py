@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import random_networks
 import tensorflow as tf
 from grappler_go_training.baselines import problem
 from grappler_go_training.go import inputs
@@ -44,9 +45,7 @@ def test_state_stays_without_free_state(graph):
 def test_arrays_fit_the_signature(graph):
     machine = grappler_go.load_machine("v100x4")
     given = inputs.graph_inputs(graph, machine)
-    import go_graphs
-
-    for name, spec in inputs.inputs_spec(go_graphs.SCHEMA)._asdict().items():
+    for name, spec in inputs.inputs_spec(random_networks.SCHEMA)._asdict().items():
         array = getattr(given, name)
         assert spec.shape.is_compatible_with(array.shape), name
         assert spec.dtype == array.dtype, name

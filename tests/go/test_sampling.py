@@ -1,8 +1,8 @@
 """Draws from the GO policy: their probabilities, and what plans they make."""
 
-import go_graphs
 import numpy as np
 import pytest
+import random_networks
 import tensorflow as tf
 from grappler_go_training.go import inputs, network, sampling
 
@@ -37,11 +37,11 @@ def _softmax(logits):
 
 
 def test_log_probs_and_entropies_are_those_of_the_softmax():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(12)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(12)
     given.allowed[4] = [1, 0, 1]
     given.allowed[5] = [1, 0, 0]
-    actions = go_graphs.random_actions(12, 3, policy.config)
+    actions = random_networks.random_actions(12, 3, policy.config)
     actions.device[[4, 5]] = [2, 0]
     heads = policy(given, network.initial_actions(12, 3, policy.config))
     log_probs, entropies = sampling.log_probs_and_entropy(heads, actions)
@@ -55,8 +55,8 @@ def test_log_probs_and_entropies_are_those_of_the_softmax():
 
 
 def test_the_last_pass_can_be_computed_again():
-    policy = go_graphs.small_network(iterations=3)
-    given = go_graphs.random_inputs(20, num_edges=20)
+    policy = random_networks.small_network(iterations=3)
+    given = random_networks.random_inputs(20, num_edges=20)
     drawn = sampling.sample(policy, given, [3, 4], temperature=2.0)
     heads = policy(given, drawn.previous)
     again, _ = sampling.log_probs_and_entropy(heads, drawn.actions)
@@ -67,8 +67,8 @@ def test_the_last_pass_can_be_computed_again():
 
 
 def test_a_seed_is_a_draw():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(50)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(50)
     draw = _sampler(policy, given)
     first, same, other = draw([1, 2]), draw([1, 2]), draw([1, 3])
     assert (first.actions.fusion.numpy() == same.actions.fusion.numpy()).all()
@@ -76,8 +76,8 @@ def test_a_seed_is_a_draw():
 
 
 def test_draws_have_the_probabilities_of_the_logits():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(5)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(5)
     given.unit[3] = 1
     draw = _sampler(policy, given, iterations=1)
     heads = policy(given, network.initial_actions(5, 3, policy.config))
@@ -93,8 +93,8 @@ def test_draws_have_the_probabilities_of_the_logits():
 
 
 def test_units_draw_once_and_never_what_is_not_allowed():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(40)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(40)
     given.unit[20:] = 7
     given.allowed[:, 1] = 0
     draw = _sampler(policy, given, temperature=10.0)
@@ -107,8 +107,8 @@ def test_units_draw_once_and_never_what_is_not_allowed():
 
 
 def test_neighbours_decide_alike_more_often_than_by_chance():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(60)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(60)
     # At this temperature logits say nothing: by chance, one in three is equal.
     draw = _sampler(policy, given, temperature=1e6, iterations=1)
     devices = np.stack([draw([0, seed]).actions.device.numpy() for seed in range(60)])
@@ -117,8 +117,8 @@ def test_neighbours_decide_alike_more_often_than_by_chance():
 
 
 def test_greedy_takes_the_best_of_each_pass():
-    policy = go_graphs.small_network(iterations=2)
-    given = go_graphs.random_inputs(20, num_edges=20)
+    policy = random_networks.small_network(iterations=2)
+    given = random_networks.random_inputs(20, num_edges=20)
     actions = network.initial_actions(20, 3, policy.config)
     for _ in range(2):
         heads = policy(given, actions)
@@ -130,7 +130,7 @@ def test_greedy_takes_the_best_of_each_pass():
 
 def test_plans_follow_actions():
     graph, machine, given = _placed_graph()
-    policy = go_graphs.small_network()
+    policy = random_networks.small_network()
     drawn = sampling.sample(policy, inputs.GraphInputs(*map(tf.constant, given)), [5, 6])
     actions = network.Actions(*(t.numpy() for t in drawn.actions))
     logits = sampling.actions_to_logits(actions, len(machine.devices), policy.config)
@@ -149,15 +149,15 @@ def test_plans_follow_actions():
 
 
 def test_actions_out_of_range_are_refused():
-    policy = go_graphs.small_network()
-    actions = go_graphs.random_actions(4, 2, policy.config)
+    policy = random_networks.small_network()
+    actions = random_networks.random_actions(4, 2, policy.config)
     actions.device[1] = 2
     with pytest.raises(ValueError, match="device has an action out of range"):
         sampling.actions_to_logits(actions, 2, policy.config)
 
 
 def test_logits_of_plans_keep_what_heads_prefer():
-    policy = go_graphs.small_network(fusion_levels=3, schedule_levels=2)
+    policy = random_networks.small_network(fusion_levels=3, schedule_levels=2)
     heads = network.Heads(
         device=tf.constant([[1.0, 2.0], [0.0, -1e9]]),
         fusion=tf.constant([[5.0, 0.0, 0.0], [0.0, 0.0, 9.0]]),

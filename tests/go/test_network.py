@@ -1,8 +1,12 @@
 """The GO network: what its outputs depend on, and what not."""
 
-import go_graphs
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import random_networks
 import tensorflow as tf
 from grappler_go_training.go import config, inputs, network
 
@@ -20,7 +24,7 @@ def _heads(policy, given, actions=None):
 def _with_other_features(given, op):
     """The same with another value in one column of one op that says nothing of costs."""
     features = given.op_features.copy()
-    features[op, go_graphs.column("is_random")] += 2.0
+    features[op, random_networks.column("is_random")] += 2.0
     return given._replace(op_features=features)
 
 
@@ -32,9 +36,9 @@ def _changed(policy, given, op):
 
 
 def test_devices_in_another_order_get_the_same_logits():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(20, num_devices=4, num_edges=30)
-    actions = go_graphs.random_actions(20, 4, policy.config)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(20, num_devices=4, num_edges=30)
+    actions = random_networks.random_actions(20, 4, policy.config)
     order = np.array([2, 0, 3, 1])
     permuted = given._replace(
         device_features=given.device_features[order],
@@ -53,21 +57,21 @@ def test_devices_in_another_order_get_the_same_logits():
 
 
 def test_equal_devices_can_be_told_apart():
-    given = go_graphs.random_inputs(12, num_devices=3)
+    given = random_networks.random_inputs(12, num_devices=3)
     features = given.device_features.copy()
     features[1] = features[0]
     micros = given.op_device_micros.copy()
     micros[:, 1] = micros[:, 0]
     links = np.zeros_like(given.link_features)
     given = given._replace(device_features=features, op_device_micros=micros, link_features=links)
-    logits = _heads(go_graphs.small_network(), given).device
+    logits = _heads(random_networks.small_network(), given).device
     assert np.abs(logits[:, 0] - logits[:, 1]).max() > 1e-3
 
 
 def test_where_devices_stand_changes_their_logits():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(12, num_edges=20)
-    one = go_graphs.random_actions(12, 3, policy.config)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(12, num_edges=20)
+    one = random_networks.random_actions(12, 3, policy.config)
     other = one._replace(device=(one.device + 1) % 3)
     assert np.abs(_heads(policy, given, one).device - _heads(policy, given, other).device).max() > (
         1e-3
@@ -76,9 +80,9 @@ def test_where_devices_stand_changes_their_logits():
 
 @pytest.mark.parametrize("task", ["fusion", "schedule", "recompute"])
 def test_actions_of_the_last_pass_are_seen(task):
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(12)
-    one = go_graphs.random_actions(12, 3, policy.config)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(12)
+    one = random_networks.random_actions(12, 3, policy.config)
     values = getattr(one, task).copy()
     values[5] = (values[5] + 1) % 2
     before, after = (_heads(policy, given, a) for a in (one, one._replace(**{task: values})))
@@ -86,15 +90,15 @@ def test_actions_of_the_last_pass_are_seen(task):
 
 
 def test_links_are_seen():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(12)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(12)
     slower = given._replace(link_features=given.link_features * 2.0)
     assert np.abs(_heads(policy, given).device - _heads(policy, slower).device).max() > 1e-4
 
 
 def test_edges_carry_features_both_ways():
-    policy = go_graphs.small_network(attention=False, superposition=False)
-    given = go_graphs.random_inputs(12)
+    policy = random_networks.small_network(attention=False, superposition=False)
+    given = random_networks.random_inputs(12)
     ends = {"edge_src": np.array([2], np.int32), "edge_dst": np.array([9], np.int32)}
     given = given._replace(edge_features=np.ones((1, 1), np.float32), **ends)
     assert np.flatnonzero(_changed(policy, given, 2)).tolist() == [2, 9]
@@ -103,11 +107,11 @@ def test_edges_carry_features_both_ways():
 
 def test_each_sage_layer_reaches_one_edge_further():
     chain = np.arange(11, dtype=np.int32)
-    given = go_graphs.random_inputs(12)._replace(
+    given = random_networks.random_inputs(12)._replace(
         edge_src=chain, edge_dst=chain + 1, edge_features=np.ones((11, 1), np.float32)
     )
     for layers in (1, 2):
-        policy = go_graphs.small_network(
+        policy = random_networks.small_network(
             attention=False, superposition=False, sage_layers=layers, width=64
         )
         seen = np.flatnonzero(_changed(policy, given, 5))
@@ -116,9 +120,9 @@ def test_each_sage_layer_reaches_one_edge_further():
 
 def test_a_segment_sees_itself_and_the_one_before():
     # One attention in all: that of fusion.
-    given = go_graphs.random_inputs(4 * SEGMENT)
+    given = random_networks.random_inputs(4 * SEGMENT)
     one = {"trunk_layers": 1, "superposition": False}
-    changed = _changed(go_graphs.small_network(**one), given, SEGMENT + 3)
+    changed = _changed(random_networks.small_network(**one), given, SEGMENT + 3)
     # The trunk's layer and the task's own: two segments on.
     assert not changed[:SEGMENT].any()
     assert changed[SEGMENT : 2 * SEGMENT].all()
@@ -126,20 +130,20 @@ def test_a_segment_sees_itself_and_the_one_before():
 
 
 def test_without_recurrence_a_segment_sees_itself_alone():
-    given = go_graphs.random_inputs(3 * SEGMENT)
-    changed = _changed(go_graphs.small_network(recurrence=False), given, SEGMENT + 3)
+    given = random_networks.random_inputs(3 * SEGMENT)
+    changed = _changed(random_networks.small_network(recurrence=False), given, SEGMENT + 3)
     assert changed.nonzero()[0].tolist() == list(range(SEGMENT, 2 * SEGMENT))
 
 
 def test_without_attention_an_op_is_alone():
-    given = go_graphs.random_inputs(3 * SEGMENT)
-    changed = _changed(go_graphs.small_network(attention=False), given, SEGMENT + 3)
+    given = random_networks.random_inputs(3 * SEGMENT)
+    changed = _changed(random_networks.small_network(attention=False), given, SEGMENT + 3)
     assert changed.nonzero()[0].tolist() == [SEGMENT + 3]
 
 
 def test_no_gradient_flows_into_the_segment_before():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(2 * SEGMENT)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(2 * SEGMENT)
     features = tf.constant(given.op_features)
     given = given._replace(op_features=features)
     with tf.GradientTape() as tape:
@@ -153,10 +157,12 @@ def test_no_gradient_flows_into_the_segment_before():
 
 def test_weights_learn_from_what_they_make_of_the_segment_before():
     # Keys and values of memory are the layer's own work: only its input is held.
-    given = go_graphs.random_inputs(SEGMENT + 1)
+    given = random_networks.random_inputs(SEGMENT + 1)
     largest = {}
     for recurrence in (True, False):
-        policy = go_graphs.small_network(trunk_layers=1, superposition=False, recurrence=recurrence)
+        policy = random_networks.small_network(
+            trunk_layers=1, superposition=False, recurrence=recurrence
+        )
         variables = policy.trainable_variables
         with tf.GradientTape() as tape:
             heads = policy(given, network.initial_actions(SEGMENT + 1, 3, policy.config))
@@ -172,9 +178,9 @@ def test_weights_learn_from_what_they_make_of_the_segment_before():
 
 
 def test_superposition_multiplies_features():
-    given = go_graphs.random_inputs(12)
-    with_it = go_graphs.small_network()
-    without = go_graphs.small_network(superposition=False)
+    given = random_networks.random_inputs(12)
+    with_it = random_networks.small_network()
+    without = random_networks.small_network(superposition=False)
     assert without.num_parameters() < with_it.num_parameters()
     before = _heads(with_it, given).fusion
     encoded = with_it.encode(given)
@@ -190,25 +196,25 @@ def test_superposition_multiplies_features():
 
 def test_padding_has_no_influence():
     # One segment either way, of which 11 or 51 ops are padding.
-    given = go_graphs.random_inputs(13, num_edges=20)
-    first = _heads(go_graphs.small_network(segment=24), given)
-    second = _heads(go_graphs.small_network(segment=64), given)
+    given = random_networks.random_inputs(13, num_edges=20)
+    first = _heads(random_networks.small_network(segment=24), given)
+    second = _heads(random_networks.small_network(segment=64), given)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def test_masked_devices_get_no_probability():
-    given = go_graphs.random_inputs(10)
+    given = random_networks.random_inputs(10)
     given.allowed[3] = [0, 1, 0]
-    logits = _heads(go_graphs.small_network(), given).device
+    logits = _heads(random_networks.small_network(), given).device
     assert (logits[3] < -1e8).tolist() == [True, False, True]
     assert tf.nn.softmax(logits[3]).numpy().tolist() == [0, 1, 0]
     assert np.abs(np.delete(logits, 3, 0)).max() < 100
 
 
 def test_ops_of_a_unit_have_the_mean_of_their_logits():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(10)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(10)
     alone = _heads(policy, given).device
     given.unit[[2, 4, 7]] = 2
     together = _heads(policy, given).device
@@ -218,11 +224,11 @@ def test_ops_of_a_unit_have_the_mean_of_their_logits():
 
 
 def test_graphs_of_any_size_share_one_trace():
-    policy = go_graphs.small_network()
+    policy = random_networks.small_network()
     traces = []
 
     @tf.function(
-        input_signature=[inputs.inputs_spec(go_graphs.SCHEMA), network.actions_spec()],
+        input_signature=[inputs.inputs_spec(random_networks.SCHEMA), network.actions_spec()],
         autograph=False,
     )
     def run(given, actions):
@@ -232,7 +238,7 @@ def test_graphs_of_any_size_share_one_trace():
     levels = policy.config.fusion_levels
     for num_ops in (0, 1, SEGMENT, SEGMENT + 1, 5 * SEGMENT):
         for num_devices in (1, 2, 16):
-            given = go_graphs.random_inputs(num_ops, num_devices, num_edges=num_ops)
+            given = random_networks.random_inputs(num_ops, num_devices, num_edges=num_ops)
             first = network.initial_actions(num_ops, num_devices, policy.config)
             heads = run(given, first)
             assert heads.device.shape == (num_ops, num_devices)
@@ -245,10 +251,10 @@ def test_graphs_of_any_size_share_one_trace():
 
 
 def test_every_weight_learns_something():
-    policy = go_graphs.small_network()
-    given = go_graphs.random_inputs(30, num_edges=50)
+    policy = random_networks.small_network()
+    given = random_networks.random_inputs(30, num_edges=50)
     with tf.GradientTape() as tape:
-        heads = policy(given, go_graphs.random_actions(30, 3, policy.config))
+        heads = policy(given, random_networks.random_actions(30, 3, policy.config))
         loss = sum(tf.reduce_sum(tf.square(t)) for t in heads)
     variables = policy.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
@@ -269,3 +275,12 @@ def test_configurations_that_make_no_sense_are_refused():
     assert config.parse(["width=32", "attention=false"]) == config.NetworkConfig(
         width=32, attention=False
     )
+
+
+def test_keras_3_in_the_process_is_an_error_that_says_what_to_do():
+    environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+    source = "import tensorflow as tf; tf.keras.Sequential(); import grappler_go_training.go"
+    done = subprocess.run(
+        [sys.executable, "-c", source], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "set TF_USE_LEGACY_KERAS=1" in done.stderr

@@ -6,9 +6,9 @@ import pathlib
 import subprocess
 import sys
 
-import go_graphs
 import numpy as np
 import pytest
+import random_networks
 import tensorflow as tf
 from grappler_go_training.go import export, inputs, sampling
 
@@ -20,7 +20,7 @@ DEFAULT = pathlib.Path(grappler_go.__file__).parent / "policies" / "default"
 
 @pytest.fixture(scope="module")
 def policy():
-    return go_graphs.small_network()
+    return random_networks.small_network()
 
 
 @pytest.fixture(scope="module")
