@@ -189,20 +189,12 @@ class Environment:
         """The same, without waiting for it."""
         return [self._pool.submit(self._outcome, case, one) for one in actions]
 
-    def try_logits(self, case: Case, logits: Mapping[str, npt.ArrayLike]) -> Outcome:
-        """What becomes of a policy's answer, as _core.build_plan takes it."""
-        return _outcome(case, logits)
-
     def _outcome(self, case: Case, actions: Actions) -> Outcome:
-        count = len(case.target.machine.devices)
-        return _outcome(case, sampling.actions_to_logits(actions, count, self._config))
-
-
-def _outcome(case: Case, logits: Mapping[str, npt.ArrayLike]) -> Outcome:
-    core = native.core()
-    wanted = {task: logits[task] for task in case.tasks if task in logits}
-    plan, _ = core.build_plan(case.graph, case.target.machine, wanted, case.options)
-    priority = {"schedule": logits["schedule"]} if "schedule" in logits else {}
-    (step,) = core.simulate(case.graph, case.target.machine, [plan], priority, threads=1)
-    reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
-    return Outcome(reward, step["micros"], step["out_of_memory"], plan)
+        core, machine = native.core(), case.target.machine
+        logits = sampling.actions_to_logits(actions, len(machine.devices), self._config)
+        wanted = {task: logits[task] for task in case.tasks}
+        plan, _ = core.build_plan(case.graph, machine, wanted, case.options)
+        priority = {"schedule": logits["schedule"]}
+        (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
+        reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
+        return Outcome(reward, step["micros"], step["out_of_memory"], plan)

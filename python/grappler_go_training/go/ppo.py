@@ -170,7 +170,7 @@ class Learner:
         inputs = inputs_spec(json.loads(native.core().schema_json()))
         per_op, per_sample = _by_task([None], tf.float32), _by_task([None, None], tf.float32)
         best = Best(actions_spec(), per_op)
-        self._ppo_gradients = tf.function(
+        self._ppo_part = tf.function(
             self._ppo_gradients,
             input_signature=[
                 inputs,
@@ -183,7 +183,7 @@ class Learner:
                 best,
             ],
         )
-        self._imitation_gradients = tf.function(
+        self._imitation_part = tf.function(
             self._imitation_gradients, input_signature=[inputs, actions_spec(), best, per_op]
         )
 
@@ -214,7 +214,7 @@ class Learner:
             for mb_inds in np.array_split(b_inds, min(config.num_minibatches, len(batch))):
                 grads, stats = self._mean_gradients(
                     [
-                        self._ppo_gradients(
+                        self._ppo_part(
                             self._inputs[batch[i].case],
                             batch[i].previous,
                             batch[i].actions,
@@ -247,7 +247,7 @@ class Learner:
         """
         grads, stats = self._mean_gradients(
             [
-                self._imitation_gradients(self._inputs[case], previous, best, self._matters[case])
+                self._imitation_part(self._inputs[case], previous, best, self._matters[case])
                 for case, previous, best in examples
             ]
         )
@@ -264,7 +264,8 @@ class Learner:
         if found is not None:
             return found
         nothing = np.zeros_like(rollout.log_probs.device[0])
-        return Best(rollout.previous, sampling.LogProbs(*[nothing] * len(sampling.TASKS)))
+        some = Actions(*(task[0] for task in rollout.actions))
+        return Best(some, sampling.LogProbs(*[nothing] * len(sampling.TASKS)))
 
     def _ppo_gradients(
         self,
@@ -344,14 +345,9 @@ def log_probs_of_samples(
     heads: Heads, actions: Actions
 ) -> tuple[sampling.LogProbs, sampling.LogProbs]:
     """[K, num_ops] by task, and entropies [num_ops] by task, which K does not change."""
-    like = _by_task([None], tf.float32)
-    log_probs = tf.map_fn(
-        lambda one: sampling.log_probs_and_entropy(heads, one)[0],
-        actions,
-        fn_output_signature=like,
-    )
-    first = tf.nest.map_structure(lambda task: task[0], actions)
-    return log_probs, sampling.log_probs_and_entropy(heads, first)[1]
+    by_op = tf.nest.map_structure(tf.transpose, actions)
+    log_probs, entropies = sampling.log_probs_and_entropy(heads, by_op)
+    return tf.nest.map_structure(tf.transpose, log_probs), entropies
 
 
 def cross_entropy(heads: Heads, best: Best, matters: sampling.LogProbs) -> tf.Tensor:

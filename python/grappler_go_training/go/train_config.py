@@ -11,6 +11,8 @@ from typing import Any
 
 from grappler_go_training.go.config import NetworkConfig
 
+# Configs by name.
+_SHIPPED = pathlib.Path(__file__).parent / "configs"
 # What machines.sample() knows.
 MACHINE_KINDS = ("cpu", "workers", "gpus", "mixed")
 
@@ -157,14 +159,16 @@ def from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> Tra
 
 
 def read(path: str | os.PathLike[str], base: TrainConfig | None = None) -> TrainConfig:
-    """A config from a JSON file.
+    """A config from a JSON file, or one that ships with this package, such as "go-1.0".
 
     Raises:
       OSError: it cannot be read.
       ValueError: as from_dict(), with the file's name.
     """
+    shipped = _SHIPPED / f"{os.fspath(path)}.json"
+    file = shipped if shipped.exists() else pathlib.Path(path)
     try:
-        values = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
             raise ValueError("expected an object with the fields of TrainConfig")
         return from_dict(values, base)
