@@ -59,9 +59,11 @@ test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
 test-py: $(STAMPS)/dev build  ## the Python tests
 	rm -f .coverage .coverage.*
 	$(PY) -m pytest --cov --cov-report= $(PYTEST_ARGS)
+	$(PY) -m pytest --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)
 
 test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds, without coverage
 	$(PY) -m pytest -m 'not slow' -x -q $(PYTEST_ARGS)
+	$(PY) -m pytest -m 'not slow' -x -q tests/go $(PYTEST_ARGS)
 
 coverage: $(STAMPS)/dev  ## report what the last run of the tests covered
 	@echo "== coverage of C++ by the C++ tests (the bindings are tested from Python)"

@@ -5,6 +5,7 @@ cases) and, as JSON, everything else (step, state of the random number generator
 It is written beside its final name and then renamed: a reader sees all of it or nothing.
 """
 
+import io
 import json
 import os
 import pathlib
@@ -81,8 +82,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
       OSError: it cannot be read.
       ValueError: it is damaged, no checkpoint, or of another major version.
     """
+    packed = io.BytesIO(pathlib.Path(path).read_bytes())
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(packed, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         meta = json.loads(bytes(arrays.pop(_META)))
         if meta["format"] != _FORMAT:

@@ -46,8 +46,8 @@ class Result:
       checkpoint: the last one.
       ratios: by case, the greedy plan's step over the best baseline's; infinite where it
         does not fit. Empty where the run was stopped.
-      best: by case, the best plan that was seen, the greedy one included. Empty where the
-        run was stopped.
+      best: by case, the best plan that was seen, the greedy and the baseline's included.
+        Empty where the run was stopped.
       skipped: (name, why) of graphs that were left out.
     """
 
@@ -179,13 +179,25 @@ class Trainer:
         self._teachers = [imitate.teacher_actions(case, config.network) for case in cases]
         self._families = sorted({case.family for case in cases})
         self._rng = np.random.default_rng(config.seed)
+        # By case: the best plan known, to begin with the teacher's.
         self._best: dict[int, tuple[float, Actions]] = {}
         self.step = 0
         found = checkpoint.latest(store.checkpoints)
         if found is not None:
             self._restore(found)
+        self._try_teachers()
         store.forget_after(self.step)
         self._curves = Curves(store.path / run_folder.CURVES)
+
+    def _try_teachers(self) -> None:
+        """A plan of the teacher's actions need not be the teacher's plan: they do not say in
+        which order groups grew, and a step's schedule only in levels."""
+        environment = Environment(self._config.network, self._config.threads)
+        for number, case in enumerate(self._cases):
+            if number not in self._best:
+                actions = self._teachers[number].actions
+                (outcome,) = environment.try_actions(case, [actions])
+                self._best[number] = outcome.reward, actions
 
     def _make_rollouts(self) -> Rollouts:
         if not self._config.ray_workers:
@@ -251,13 +263,13 @@ class Trainer:
         batch = self._rollouts.collect(self._requests())
         rolled_out = time.monotonic()
         self._remember(batch)
-        best = {
-            case: imitate.best_actions(actions)
-            for case, (reward, actions) in self._best.items()
-            if any(one.case == case and reward > one.rewards.mean() for one in batch)
-        }
+        better = {}
+        for rollout in batch if self._config.best_coef else ():
+            reward, actions = self._best[rollout.case]
+            if reward > rollout.rewards.mean():
+                better[rollout.case] = imitate.best_actions(actions)
         rate = self._learning_rate()
-        losses = self._learner.ppo(batch, best if self._config.best_coef else {}, rate, self._rng)
+        losses = self._learner.ppo(batch, better, rate, self._rng)
         ended = time.monotonic()
         returns = np.array([rollout.rewards.mean() for rollout in batch])
         values = np.array([rollout.value for rollout in batch])
@@ -309,7 +321,7 @@ class Trainer:
         for rollout in batch:
             k = int(rollout.rewards.argmax())
             reward = float(rollout.rewards[k])
-            if rollout.case not in self._best or reward > self._best[rollout.case][0]:
+            if reward > self._best[rollout.case][0]:
                 self._best[rollout.case] = reward, Actions(*(task[k] for task in rollout.actions))
 
     def _log(self, row: dict[str, float]) -> None:
@@ -357,13 +369,11 @@ class Trainer:
 
     def outcomes(self) -> dict[str, tuple[float, Outcome]]:
         """By case, the step of the policy's first choice over the best baseline's, and the
-        best of that choice and what was drawn."""
+        best of that choice, what was drawn and the teacher's."""
         environment = Environment(self._config.network, self._config.threads)
         found = {}
         for number, case in enumerate(self._cases):
-            tried = [self._local.greedy(number)]
-            if number in self._best:
-                tried.append(self._best[number][1])
+            tried = [self._local.greedy(number), self._best[number][1]]
             outcomes = environment.try_actions(case, tried)
             ratio = outcomes[0].step_us / max(case.teacher.step_us, 1e-9)
             if outcomes[0].out_of_memory:

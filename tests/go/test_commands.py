@@ -20,6 +20,12 @@ _SETTINGS = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _untraced():
+    with go_graphs.traced_nothing():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _flags_as_before():
     """Commands keep parsed flags in their module; each test starts afresh."""

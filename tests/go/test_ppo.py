@@ -11,6 +11,12 @@ from grappler_go_training.go import imitate, ppo, rollouts, run_folder, sampling
 import tensorflow as tf
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _untraced():
+    with go_graphs.traced_nothing():
+        yield
+
+
 def test_advantages_are_normalised_over_the_samples_of_a_graph():
     # Mean -2; deviations 1, -1; the value drops out.
     found = ppo.advantages_of(np.float32([-1, -3]), value=7.0, floor=0.01)

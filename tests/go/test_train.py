@@ -20,6 +20,12 @@ from grappler_go_training.go import (
 )
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _untraced():
+    with go_graphs.traced_nothing():
+        yield
+
+
 @pytest.fixture(scope="module")
 def cases():
     return [

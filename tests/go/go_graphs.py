@@ -1,5 +1,8 @@
 """Tiny graphs, cases and settings for the tests of training."""
 
+import contextlib
+from collections.abc import Iterator
+
 from grappler_go_training import workloads
 from grappler_go_training.go import machines, train_config
 from grappler_go_training.go.environment import Case, make_case
@@ -8,8 +11,22 @@ from grappler_go_training.go.teacher import TeacherCache
 
 import grappler_go
 
+# isort: split
+import tensorflow as tf
+
 NETWORK = {"width": 16, "heads": 2, "ffn_width": 16, "segment": 32, "sage_layers": 1}
 NETWORK |= {"trunk_layers": 1, "fusion_levels": 4, "schedule_levels": 4}
+
+
+@contextlib.contextmanager
+def traced_nothing() -> Iterator[None]:
+    """Inside, functions of TensorFlow run as Python: to trace them takes longer than what
+    they do with graphs this small."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def config(**changed) -> train_config.TrainConfig:
