@@ -17,35 +17,43 @@ inline void MakeReadOnly(pybind11::array* array) {
 }
 
 // A read-only array over `data`, which lives as long as `owner`; the array's
-// base object holds a share of it. `stride` is in bytes, between rows.
+// base object holds a share of it. `strides` are in bytes.
 template <typename T>
 pybind11::array View(const T* data, std::vector<pybind11::ssize_t> shape,
-                     pybind11::ssize_t stride,
+                     std::vector<pybind11::ssize_t> strides,
                      std::shared_ptr<const void> owner) {
   using Owner = std::shared_ptr<const void>;
   auto keep = std::make_unique<Owner>(std::move(owner));
   pybind11::capsule base(keep.get(),
                          [](void* p) { delete static_cast<Owner*>(p); });
   keep.release();
-  std::vector<pybind11::ssize_t> strides = {stride};
-  if (shape.size() == 2) strides.push_back(sizeof(T));
   pybind11::array_t<T> array(std::move(shape), std::move(strides), data, base);
   MakeReadOnly(&array);
   return array;
 }
 
-// The same over a whole vector, as rows of `columns` values where given.
+// The same over a whole vector, of that shape.
+template <typename T>
+pybind11::array View(const std::vector<T>& values,
+                     std::shared_ptr<const void> owner,
+                     std::vector<pybind11::ssize_t> shape) {
+  std::vector<pybind11::ssize_t> strides(shape.size(), sizeof(T));
+  for (size_t k = shape.size(); k-- > 1;) {
+    strides[k - 1] = strides[k] * shape[k];
+  }
+  return View(values.data(), std::move(shape), std::move(strides),
+              std::move(owner));
+}
+
+// As rows of `columns` values where given, else flat.
 template <typename T>
 pybind11::array View(const std::vector<T>& values,
                      std::shared_ptr<const void> owner,
                      pybind11::ssize_t columns = 0) {
   const auto size = static_cast<pybind11::ssize_t>(values.size());
-  if (columns == 0) {
-    return View(values.data(), {size}, sizeof(T), std::move(owner));
-  }
-  return View(values.data(), {size / columns, columns},
-              static_cast<pybind11::ssize_t>(columns * sizeof(T)),
-              std::move(owner));
+  using Shape = std::vector<pybind11::ssize_t>;
+  return View(values, std::move(owner),
+              columns == 0 ? Shape{size} : Shape{size / columns, columns});
 }
 
 // A read-only array that owns its values.

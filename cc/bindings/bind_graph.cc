@@ -114,8 +114,8 @@ py::array EdgeEnds(const PyOpGraph& self,
   if (self.graph->num_edges() == 0) return Owned(std::vector<int32_t>());
   const Edge* first = edges(*self.graph, 0).begin();
   return View(&(first->*end),
-              {static_cast<py::ssize_t>(self.graph->num_edges())}, sizeof(Edge),
-              self.graph);
+              {static_cast<py::ssize_t>(self.graph->num_edges())},
+              {static_cast<py::ssize_t>(sizeof(Edge))}, self.graph);
 }
 
 // The ports of all edges: copied, since they are a part of a word.

@@ -13,24 +13,28 @@
 #include "cc/cost/local_machine.h"
 #include "cc/cost/op_cost.h"
 #include "cc/plan/op_micros.h"
+#include "cc/plan/policy_features.h"
 
 namespace py = pybind11;
 
 namespace grappler_go {
 
+py::array FeatureView(const Features& features, std::string_view name,
+                      std::shared_ptr<const void> owner) {
+  const FeatureArray array = FindArray(features, name);
+  std::vector<py::ssize_t> shape(array.shape.begin(), array.shape.end());
+  if (array.ints != nullptr) {
+    return View(*array.ints, std::move(owner), std::move(shape));
+  }
+  return View(*array.floats, std::move(owner), std::move(shape));
+}
+
 py::dict FeaturesToDict(const Features& features,
                         std::shared_ptr<const void> owner) {
-  const auto op_columns = static_cast<py::ssize_t>(OpFeatureNames().size());
-  const auto device_columns =
-      static_cast<py::ssize_t>(DeviceFeatureNames().size());
   py::dict arrays;
-  arrays["op_type"] = View(features.op_type, owner);
-  arrays["op_features"] = View(features.op_features, owner, op_columns);
-  arrays["edge_src"] = View(features.edge_src, owner);
-  arrays["edge_dst"] = View(features.edge_dst, owner);
-  arrays["edge_features"] = View(features.edge_features, owner, 1);
-  arrays["device_features"] =
-      View(features.device_features, owner, device_columns);
+  for (const std::string& name : ArrayNames()) {
+    arrays[name.c_str()] = FeatureView(features, name, owner);
+  }
   return arrays;
 }
 
@@ -152,15 +156,18 @@ void BindMachine(py::module_& m) {
 
   m.def(
       "compute_features",
-      [](const PyOpGraph& graph, const PyMachine& machine) {
+      [](const PyOpGraph& graph, const PyMachine& machine, bool free_state) {
+        PlanOptions options;
+        options.free_state = free_state;
         auto features = WithoutGil([&] {
-          return std::make_shared<const Features>(
-              ComputeFeatures(*graph.graph, *machine.machine));
+          return std::make_shared<const Features>(PolicyFeatures(
+              *graph.graph, *machine.machine, PlacementRulesOf(options)));
         });
         return FeaturesToDict(*features, features);
       },
-      py::arg("graph"), py::arg("machine"),
-      "What a policy is fed: a dict of read-only arrays.");
+      py::arg("graph"), py::arg("machine"), py::arg("free_state") = false,
+      "What a policy is fed: a dict of read-only arrays. `free_state` as the "
+      "option of build_plan.");
   m.def(
       "with_local_rates",
       [](const PyMachine& machine) {

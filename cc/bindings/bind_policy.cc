@@ -11,6 +11,7 @@
 #include "cc/bindings/logits_arrays.h"
 #include "cc/bindings/python_policy.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/plan/policy_features.h"
 #include "cc/plugin/config.h"
 #include "cc/policy/policy.h"
 #include "cc/policy/python_host.h"
@@ -40,14 +41,18 @@ Deadline DeadlineIn(std::optional<double> seconds) {
 }
 
 py::object Decide(Policy& policy, const PyOpGraph& graph,
-                  const PyMachine& machine, std::optional<double> timeout_s) {
+                  const PyMachine& machine, std::optional<double> timeout_s,
+                  bool free_state) {
   const Deadline deadline = DeadlineIn(timeout_s);
   StatusOr<Decision> decision = WithoutGil([&] {
     auto owned = std::make_shared<OwnedInput>();
     owned->graph = graph.graph;
     owned->machine = machine.machine;
+    PlanOptions options;
+    options.free_state = free_state;
     owned->features =
-        ComputeFeatures(*graph.graph, *machine.machine, policy.reads_arrays());
+        PolicyFeatures(*graph.graph, *machine.machine,
+                       PlacementRulesOf(options), policy.reads_arrays());
     return policy.Decide(
         {*owned->graph, *owned->machine, owned->features, deadline, owned});
   });
@@ -66,41 +71,19 @@ void CheckRead(bool is_there, const char* name) {
                             " is not among what the policy reads");
 }
 
-// One array of the features.
-template <typename T>
-void DefArray(py::class_<PyPolicyInput>& c, const char* name,
-              std::vector<T> Features::*field, size_t (*columns)(),
-              const char* doc) {
-  c.def_property_readonly(
-      name,
-      [name, field, columns](const PyPolicyInput& input) {
-        CheckRead((input.arrays & ArraysOf(name)) != 0, name);
-        return View((*input.features).*field, input.features,
-                    static_cast<py::ssize_t>(columns()));
-      },
-      doc);
-}
-
 void BindPolicyInput(py::module_& m) {
   py::class_<PyPolicyInput> c(
       m, "PolicyInput",
       "What a Python policy is called with. Arrays are read-only views of the "
-      "core's memory and may be kept.");
-  const auto flat = +[]() -> size_t { return 0; };
-  DefArray(c, "op_type", &Features::op_type, flat, "int32 [num_ops]");
-  DefArray(
-      c, "op_features", &Features::op_features,
-      +[] { return OpFeatureNames().size(); },
-      "float32 [num_ops, op_feature_names()]");
-  DefArray(c, "edge_src", &Features::edge_src, flat, "int32 [num_edges]");
-  DefArray(c, "edge_dst", &Features::edge_dst, flat, "int32 [num_edges]");
-  DefArray(
-      c, "edge_features", &Features::edge_features,
-      +[]() -> size_t { return 1; }, "float32 [num_edges, 1]");
-  DefArray(
-      c, "device_features", &Features::device_features,
-      +[] { return DeviceFeatureNames().size(); },
-      "float32 [num_devices, device_feature_names()]");
+      "core's memory and may be kept; their shapes stand in "
+      "cc/schema/features.h"
+      " and docs/write-a-policy.md.");
+  for (const std::string& name : ArrayNames()) {
+    c.def_property_readonly(name.c_str(), [name](const PyPolicyInput& input) {
+      CheckRead((input.arrays & ArraysOf(name)) != 0, name.c_str());
+      return FeatureView(*input.features, name, input.features);
+    });
+  }
   c.def_property_readonly("graph", [](const PyPolicyInput& input) {
     CheckRead(input.has_graph, "graph");
     return PyOpGraph{input.graph};
@@ -133,7 +116,7 @@ void BindPolicy(py::module_& m) {
       m, "Policy", "What decides: a SavedModel, saved plans, or Python.");
   policy.def_property_readonly("name", &Policy::name);
   policy.def("decide", &Decide, py::arg("graph"), py::arg("machine"),
-             py::arg("timeout_s") = py::none(),
+             py::arg("timeout_s") = py::none(), py::arg("free_state") = false,
              "A dict of the logits it decided on (empty: nothing), or a Plan. "
              "ValueError for a policy that raised or answered with nonsense.");
   policy.def("__repr__", [](const Policy& self) {

@@ -7,6 +7,7 @@
 #ifndef GRAPPLER_GO_BINDINGS_BINDINGS_H_
 #define GRAPPLER_GO_BINDINGS_BINDINGS_H_
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <memory>
@@ -39,7 +40,11 @@ auto WithoutGil(Function function) {
 pybind11::str Text(std::string_view text);
 pybind11::bytes Bytes(std::string_view bytes);
 
-// Reading and deciding: {"op_type": array, ...}, views that keep `owner`.
+// An array of Features by its name, which must exist; a view that keeps
+// `owner`.
+pybind11::array FeatureView(const Features& features, std::string_view name,
+                            std::shared_ptr<const void> owner);
+// Reading and deciding: {"op_type": array, ...}, such views.
 pybind11::dict FeaturesToDict(const Features& features,
                               std::shared_ptr<const void> owner);
 

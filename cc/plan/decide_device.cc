@@ -3,6 +3,7 @@
 #include "cc/plan/build_plan.h"
 #include "cc/plan/eligibility.h"
 #include "cc/plan/placement.h"
+#include "cc/plan/policy_features.h"
 
 namespace grappler_go {
 
@@ -12,12 +13,7 @@ void DecideDevices(const OpGraph& graph, const Machine& machine,
   const auto num_devices = static_cast<int32_t>(machine.devices.size());
   if (logits.device.empty() || num_devices < 2) return;
   const int32_t n = graph.num_ops();
-  PlacementRules rules;
-  rules.free_state = options.free_state;
-  // Then nothing has a place yet, and least of all what names no device.
-  rules.first_is_home = options.free_state;
-  rules.has_kernel = options.has_kernel;
-  Placement placement = PlacementOf(graph, machine, rules);
+  Placement placement = PlacementOf(graph, machine, PlacementRulesOf(options));
 
   // By unit: the sum of its ops' logits.
   const auto row = static_cast<size_t>(num_devices);

@@ -12,6 +12,7 @@
 
 #include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
+#include "cc/plan/policy_features.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/policy_runner.h"
 #include "cc/rewrite/rewrite.h"
@@ -235,8 +236,9 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   context_->machine =
       config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;
   ApplyLocalMachine(&context_->machine);
-  context_->features = ComputeFeatures(graph(), context_->machine,
-                                       config_.policy->reads_arrays());
+  context_->features =
+      PolicyFeatures(graph(), context_->machine, PlacementRulesOf(config_.plan),
+                     config_.policy->reads_arrays());
   EndPhase("features", begin);
   if (!InTime("features")) return false;
 

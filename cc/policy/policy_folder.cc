@@ -16,10 +16,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const char* const kInputs[] = {"op_type",  "op_features",   "edge_src",
-                               "edge_dst", "edge_features", "device_features"};
-const char* const kOutputs[] = {"device",    "fusion",    "schedule",
-                                "recompute", "op_micros", "fused_micros"};
+const std::vector<std::string>& OutputNames() {
+  static const auto& names = *new std::vector<std::string>{
+      "device", "fusion", "schedule", "recompute", "op_micros", "fused_micros"};
+  return names;
+}
 
 Status CheckSchemaVersion(const std::string& version) {
   int major = -1;
@@ -30,14 +31,13 @@ Status CheckSchemaVersion(const std::string& version) {
       std::to_string(kSchemaMajor) + "." + std::to_string(kSchemaMinor));
 }
 
-template <size_t n>
 Status CheckNames(const std::vector<std::string>& names,
-                  const char* const (&known)[n], const char* what) {
+                  const std::vector<std::string>& known, const char* what) {
   if (names.empty()) {
     return InvalidArgument(std::string("schema.json lists no ") + what);
   }
   for (const std::string& name : names) {
-    if (std::find(known, known + n, name) == known + n) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
       return InvalidArgument(std::string("schema.json lists '") + name +
                              "' among its " + what +
                              ", which no policy of this schema has");
@@ -111,13 +111,14 @@ StatusOr<PolicyFolder> ReadPolicyFolder(const std::string& path) {
     json.at("outputs").get_to(folder.outputs);
     json.at("op_features").get_to(folder.op_features);
     json.at("device_features").get_to(folder.device_features);
+    folder.link_features = json.value("link_features", LinkFeatureNames());
     json.at("vocabulary").get_to(folder.vocabulary);
     json.at("files").get_to(sums);
   } catch (const nlohmann::json::exception& e) {
     return InvalidArgument(file + ": " + e.what());
   }
-  GO_RETURN_IF_ERROR(CheckNames(folder.inputs, kInputs, "inputs"));
-  GO_RETURN_IF_ERROR(CheckNames(folder.outputs, kOutputs, "outputs"));
+  GO_RETURN_IF_ERROR(CheckNames(folder.inputs, ArrayNames(), "inputs"));
+  GO_RETURN_IF_ERROR(CheckNames(folder.outputs, OutputNames(), "outputs"));
   GO_RETURN_IF_ERROR(CheckFiles(path, sums));
   return folder;
 }

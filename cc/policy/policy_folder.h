@@ -22,7 +22,9 @@ struct PolicyFolder {
   std::vector<std::string> outputs;  // arrays of Logits to fetch
   // The columns and the vocabulary that the model was made with. They may be
   // fewer than this build has, or in another order; the policy is fed its own.
-  std::vector<std::string> op_features, device_features, vocabulary;
+  // Models of schema 1.0 know of no link features: all of ours, unread.
+  std::vector<std::string> op_features, device_features, link_features,
+      vocabulary;
 };
 
 // Reads `path`/schema.json and holds every file below `path` against it.

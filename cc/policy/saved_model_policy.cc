@@ -83,34 +83,6 @@ Owned<TF_Tensor> MakeTensor(TF_DataType dtype, const std::vector<T>& values,
   return tensor;
 }
 
-struct Array {
-  const std::vector<int32_t>* ints = nullptr;
-  const std::vector<float>* floats = nullptr;
-  std::vector<int64_t> dims;
-};
-
-Array FindArray(const Features& f, const std::string& name) {
-  const int64_t ops = f.num_ops, devices = f.num_devices;
-  const int64_t edges = static_cast<int64_t>(f.edge_src.size());
-  const auto width = [](const std::vector<float>& values, int64_t rows) {
-    return rows == 0 ? 0 : static_cast<int64_t>(values.size()) / rows;
-  };
-  if (name == "op_type") return {&f.op_type, nullptr, {ops}};
-  if (name == "edge_src") return {&f.edge_src, nullptr, {edges}};
-  if (name == "edge_dst") return {&f.edge_dst, nullptr, {edges}};
-  if (name == "edge_features") {
-    // The width of an empty array cannot be seen; edges have one column.
-    const int64_t columns = edges == 0 ? 1 : width(f.edge_features, edges);
-    return {nullptr, &f.edge_features, {edges, columns}};
-  }
-  if (name == "op_features") {
-    return {nullptr, &f.op_features, {ops, width(f.op_features, ops)}};
-  }
-  return {nullptr,
-          &f.device_features,
-          {devices, width(f.device_features, devices)}};
-}
-
 std::vector<float>* FindLogits(Logits* logits, const std::string& name) {
   if (name == "device") return &logits->device;
   if (name == "fusion") return &logits->fusion;
@@ -231,17 +203,17 @@ StatusOr<Decision> SavedModelPolicy::Run(const Features& given,
   std::vector<Owned<TF_Tensor>> owned;
   std::vector<TF_Tensor*> values;
   for (const Port& port : inputs_) {
-    const Array array = FindArray(features, port.name);
+    const FeatureArray array = FindArray(features, port.name);
     Owned<TF_Tensor> tensor;
     if (array.floats != nullptr && port.dtype == TF_FLOAT) {
-      tensor = MakeTensor(TF_FLOAT, *array.floats, array.dims);
+      tensor = MakeTensor(TF_FLOAT, *array.floats, array.shape);
     } else if (array.ints != nullptr && port.dtype == TF_INT32) {
-      tensor = MakeTensor(TF_INT32, *array.ints, array.dims);
+      tensor = MakeTensor(TF_INT32, *array.ints, array.shape);
     } else if (array.ints != nullptr && port.dtype == TF_INT64) {
       tensor = MakeTensor(
           TF_INT64,
           std::vector<int64_t>(array.ints->begin(), array.ints->end()),
-          array.dims);
+          array.shape);
     } else {
       return InvalidArgument("policy " + name() + " takes " + port.name +
                              " as dtype " + std::to_string(port.dtype) +
@@ -310,11 +282,15 @@ Status SavedModelPolicy::WarmUp() {
   features.num_ops = 4;
   features.num_devices = 1;
   features.op_type.assign(4, 0);
-  features.op_features.assign(4 * OpFeatureNames().size(), 0.0f);
+  features.op_features.assign(4 * features.num_op_columns, 0.0f);
   features.edge_src = {0, 1, 2};
   features.edge_dst = {1, 2, 3};
   features.edge_features.assign(3, 0.0f);
-  features.device_features.assign(DeviceFeatureNames().size(), 0.0f);
+  features.device_features.assign(features.num_device_columns, 0.0f);
+  features.link_features.assign(features.num_link_columns, 0.0f);
+  features.op_device_micros.assign(4, 0.0f);
+  features.unit = {0, 1, 2, 3};
+  features.allowed.assign(4, 1.0f);
   const Deadline deadline =
       std::chrono::steady_clock::now() + std::chrono::seconds(60);
   return Run(features, deadline).status();
@@ -340,7 +316,7 @@ StatusOr<std::shared_ptr<Policy>> LoadSavedModelPolicy(
   if (!signature.ok()) return signature.status();
   StatusOr<SchemaAdapter> adapter =
       SchemaAdapter::Create(described->op_features, described->device_features,
-                            described->vocabulary);
+                            described->link_features, described->vocabulary);
   if (!adapter.ok()) return adapter.status();
   auto policy = std::make_shared<SavedModelPolicy>(std::move(*described),
                                                    std::move(*adapter));

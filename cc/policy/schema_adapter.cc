@@ -20,17 +20,17 @@ Status FindColumns(const std::vector<std::string>& wanted,
   return OkStatus();
 }
 
-std::vector<float> Select(const std::vector<float>& rows, size_t num_rows,
-                          const std::vector<int32_t>& columns) {
-  if (rows.empty()) return {};
-  const size_t width = rows.size() / num_rows;
+// Of rows of `*width` values, those columns; *width becomes their number.
+std::vector<float> Select(const std::vector<float>& rows,
+                          const std::vector<int32_t>& columns, size_t* width) {
   std::vector<float> selected;
-  selected.reserve(num_rows * columns.size());
-  for (size_t row = 0; row < num_rows; ++row) {
+  selected.reserve(rows.size() / *width * columns.size());
+  for (size_t row = 0; row < rows.size(); row += *width) {
     for (const int32_t column : columns) {
-      selected.push_back(rows[row * width + column]);
+      selected.push_back(rows[row + column]);
     }
   }
+  *width = columns.size();
   return selected;
 }
 
@@ -39,12 +39,15 @@ std::vector<float> Select(const std::vector<float>& rows, size_t num_rows,
 StatusOr<SchemaAdapter> SchemaAdapter::Create(
     const std::vector<std::string>& op_features,
     const std::vector<std::string>& device_features,
+    const std::vector<std::string>& link_features,
     const std::vector<std::string>& vocabulary) {
   SchemaAdapter adapter;
   GO_RETURN_IF_ERROR(FindColumns(op_features, OpFeatureNames(), "op feature",
                                  &adapter.op_columns_));
   GO_RETURN_IF_ERROR(FindColumns(device_features, DeviceFeatureNames(),
                                  "device feature", &adapter.device_columns_));
+  GO_RETURN_IF_ERROR(FindColumns(link_features, LinkFeatureNames(),
+                                 "link feature", &adapter.link_columns_));
   std::unordered_map<std::string, int32_t> numbers;
   for (size_t i = 0; i < vocabulary.size(); ++i) {
     numbers.emplace(vocabulary[i], static_cast<int32_t>(i));
@@ -55,6 +58,7 @@ StatusOr<SchemaAdapter> SchemaAdapter::Create(
   }
   adapter.identity_ = op_features == OpFeatureNames() &&
                       device_features == DeviceFeatureNames() &&
+                      link_features == LinkFeatureNames() &&
                       vocabulary == OpVocabulary();
   return adapter;
 }
@@ -62,11 +66,12 @@ StatusOr<SchemaAdapter> SchemaAdapter::Create(
 Features SchemaAdapter::Adapt(const Features& features) const {
   Features adapted = features;
   for (int32_t& type : adapted.op_type) type = op_types_[type];
-  adapted.op_features = Select(
-      features.op_features, static_cast<size_t>(features.num_ops), op_columns_);
-  adapted.device_features =
-      Select(features.device_features,
-             static_cast<size_t>(features.num_devices), device_columns_);
+  adapted.op_features =
+      Select(features.op_features, op_columns_, &adapted.num_op_columns);
+  adapted.device_features = Select(features.device_features, device_columns_,
+                                   &adapted.num_device_columns);
+  adapted.link_features =
+      Select(features.link_features, link_columns_, &adapted.num_link_columns);
   return adapted;
 }
 

@@ -22,6 +22,7 @@ class SchemaAdapter {
   static StatusOr<SchemaAdapter> Create(
       const std::vector<std::string>& op_features,
       const std::vector<std::string>& device_features,
+      const std::vector<std::string>& link_features,
       const std::vector<std::string>& vocabulary);
 
   // True when the model's schema is exactly this build's and nothing needs to
@@ -29,13 +30,11 @@ class SchemaAdapter {
   bool identity() const { return identity_; }
   Features Adapt(const Features& features) const;
 
-  size_t num_op_features() const { return op_columns_.size(); }
-  size_t num_device_features() const { return device_columns_.size(); }
-
  private:
   bool identity_ = true;
-  std::vector<int32_t> op_columns_, device_columns_;  // the model's -> ours
-  std::vector<int32_t> op_types_;                     // ours -> the model's
+  // The model's -> ours.
+  std::vector<int32_t> op_columns_, device_columns_, link_columns_;
+  std::vector<int32_t> op_types_;  // ours -> the model's
 };
 
 }  // namespace grappler_go

@@ -8,7 +8,7 @@
 #include "cc/cost/op_cost.h"
 #include "cc/graph/attr_value.h"
 #include "cc/graph/op_def_table.h"
-#include "nlohmann/json.hpp"
+#include "cc/schema/device_arrays.h"
 
 namespace grappler_go {
 namespace {
@@ -251,31 +251,6 @@ void FillEdges(const OpGraph& graph, Features* features) {
   }
 }
 
-void FillDevices(const Machine& machine, std::vector<float>* out) {
-  for (size_t i = 0; i < machine.devices.size(); ++i) {
-    const Device& device = machine.devices[i];
-    double log2_bandwidth = 0, log2_latency = 0;
-    int links = 0;
-    for (const Link& link : machine.links) {
-      if (link.src != static_cast<int32_t>(i) &&
-          link.dst != static_cast<int32_t>(i)) {
-        continue;
-      }
-      ++links;
-      log2_bandwidth += Log2(link.gbytes_per_s);
-      log2_latency += Log2(link.latency_us);
-    }
-    const double mean = links == 0 ? 0.0 : 1.0 / links;
-    out->push_back(Log2(device.gflops));
-    out->push_back(Log2(device.gbytes_per_s));
-    out->push_back(Log2(static_cast<double>(device.memory_bytes)));
-    out->push_back(Flag(device.type == "CPU"));
-    out->push_back(Flag(device.type == "GPU"));
-    out->push_back(static_cast<float>(log2_bandwidth * mean));
-    out->push_back(static_cast<float>(log2_latency * mean));
-  }
-}
-
 }  // namespace
 
 const std::vector<std::string>& OpFeatureNames() {
@@ -288,18 +263,6 @@ const std::vector<std::string>& OpFeatureNames() {
     }
     return built;
   }();
-  return names;
-}
-
-const std::vector<std::string>& DeviceFeatureNames() {
-  static const std::vector<std::string>& names =
-      *new std::vector<std::string>{"log2_gflops",
-                                    "log2_gbytes_per_s",
-                                    "log2_memory_bytes",
-                                    "is_cpu",
-                                    "is_gpu",
-                                    "mean_log2_link_gbytes_per_s",
-                                    "mean_log2_link_latency_us"};
   return names;
 }
 
@@ -325,34 +288,10 @@ Features ComputeFeatures(const OpGraph& graph, const Machine& machine,
   if (arrays & kOpTypes) FillTypes(graph, &features);
   if (arrays & kOpFeatures) FillOps(graph, &features);
   if (arrays & kEdgeArrays) FillEdges(graph, &features);
-  if (arrays & kDeviceFeatures) FillDevices(machine, &features.device_features);
+  if (arrays & kDeviceFeatures) FillDeviceFeatures(machine, &features);
+  if (arrays & kLinkFeatures) FillLinkFeatures(machine, &features);
+  if (arrays & kOpDeviceMicros) FillOpDeviceMicros(graph, machine, &features);
   return features;
-}
-
-uint32_t ArraysOf(std::string_view name) {
-  if (name == "op_type") return kOpTypes;
-  if (name == "op_features") return kOpFeatures;
-  if (name == "device_features") return kDeviceFeatures;
-  const bool of_edges =
-      name == "edge_src" || name == "edge_dst" || name == "edge_features";
-  return of_edges ? uint32_t{kEdgeArrays} : 0;
-}
-
-std::string SchemaJson() {
-  const nlohmann::ordered_json json = {
-      {"schema",
-       std::to_string(kSchemaMajor) + "." + std::to_string(kSchemaMinor)},
-      {"inputs",
-       {"op_type", "op_features", "edge_src", "edge_dst", "edge_features",
-        "device_features"}},
-      {"op_features", OpFeatureNames()},
-      {"device_features", DeviceFeatureNames()},
-      {"vocabulary", OpVocabulary()},
-      {"outputs",
-       {"device", "fusion", "schedule", "recompute", "op_micros",
-        "fused_micros"}},
-  };
-  return json.dump(1);
 }
 
 }  // namespace grappler_go

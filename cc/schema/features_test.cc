@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <set>
 #include <string>
 
+#include "cc/cost/calibration.h"
+#include "cc/cost/op_cost.h"
 #include "cc/graph/op_def.h"
 #include "cc/graph/wire.h"
 #include "cc/testing/graph_builder.h"
@@ -156,6 +159,52 @@ TEST_F(FeaturesTest, DescribesDevicesAndTheirLinks) {
   EXPECT_EQ(gpu, (std::vector<float>{13, 10, 10, 0, 1, 3, 4}));
 }
 
+TEST_F(FeaturesTest, DescribesEachLink) {
+  Machine machine = TwoDevices();
+  machine.devices.push_back({"/device:CPU:1", "CPU", 1.0, 1.0, 0});
+  machine.links.push_back({1, 2, 3.0, 31.0});
+  const Features features = ComputeFeatures(*graph_, machine, kLinkFeatures);
+  EXPECT_EQ(features.link_features,
+            (std::vector<float>{0, 0, 3, 4, 2, 5, 2, 5, 0, 0, 2, 5, 2, 5, 2, 5,
+                                0, 0}))
+      << "those that are not named are as the slowest";
+  EXPECT_EQ(FindArray(features, "link_features").shape,
+            (std::vector<int64_t>{3, 3, 2}));
+}
+
+TEST_F(FeaturesTest, TellsWhatOpsTakeOnEachDevice) {
+  const int32_t product = graph_->find("product");
+  const Machine machine = TwoDevices();
+  for (int d = 0; d < 2; ++d) {
+    EXPECT_FLOAT_EQ(
+        features_.op_device_micros[2 * product + d],
+        std::log2(1 + static_cast<float>(RooflineMicros(
+                          CostOf(*graph_, product),
+                          graph_->def(product).op_class, machine.devices[d]))));
+  }
+}
+
+TEST_F(FeaturesTest, PrefersTimingsToRooflines) {
+  auto calibration = std::make_shared<Calibration>();
+  calibration->ops["MatMul"].executor = {7.0, 0, 0, 0};
+  Machine machine = TwoDevices();
+  machine.devices[1].calibration = calibration;
+  const Features features = ComputeFeatures(*graph_, machine, kOpDeviceMicros);
+  EXPECT_FLOAT_EQ(features.op_device_micros[2 * graph_->find("product") + 1],
+                  3.0f);
+}
+
+TEST_F(FeaturesTest, FillsNoArrayThatNobodyReads) {
+  for (const std::string& name : ArrayNames()) {
+    const Features features =
+        ComputeFeatures(*graph_, TwoDevices(), kAllArrays & ~ArraysOf(name));
+    const FeatureArray array = FindArray(features, name);
+    EXPECT_TRUE(array.ints != nullptr ? array.ints->empty()
+                                      : array.floats->empty())
+        << name;
+  }
+}
+
 TEST(ComputeFeatures, TakesAnEmptyGraphAndAnEmptyMachine) {
   StatusOr<OpGraph> graph = OpGraph::Parse("", {});
   ASSERT_TRUE(graph.ok()) << graph.status().message();
@@ -176,11 +225,15 @@ TEST(OpVocabulary, IsSortedBehindTheOneForAllOthers) {
 
 TEST(SchemaJson, NamesEverythingThatAModelIsFed) {
   const nlohmann::json schema = nlohmann::json::parse(SchemaJson());
-  EXPECT_EQ(schema["schema"], "1.0");
+  EXPECT_EQ(schema["schema"], "1.1");
   EXPECT_EQ(schema["op_features"], OpFeatureNames());
   EXPECT_EQ(schema["device_features"], DeviceFeatureNames());
   EXPECT_EQ(schema["vocabulary"], OpVocabulary());
-  EXPECT_EQ(schema["inputs"].size(), 6u);
+  EXPECT_EQ(schema["link_features"], LinkFeatureNames());
+  EXPECT_EQ(schema["inputs"], ArrayNames());
+  for (const std::string& name : ArrayNames()) {
+    EXPECT_NE(ArraysOf(name), 0u) << name;
+  }
   EXPECT_EQ(schema["outputs"].size(), 6u);
 }
 

@@ -105,8 +105,10 @@ def test_an_update_makes_good_actions_likelier(case):
     losses = learner.ppo([rollout], {}, config.learning_rate, np.random.default_rng(0))
     heads = network(learner._inputs[0], previous)
     after, _ = ppo.log_probs_of_samples(heads, actions)
-    gain = np.mean((after.device - log_probs.device) * case.matters["device"], axis=1)
-    assert gain[0] > max(gain[1:])
+    advantages = ppo.advantages_of(rewards, value, config.advantage_floor)
+    # Several samples may have drawn the same for an op: in the mean they gain.
+    gain = advantages @ (after.device - log_probs.device) @ case.matters["device"]
+    assert gain > 0
     assert losses.approx_kl > 0
     assert losses.grad_norm > 0
 
@@ -116,9 +118,9 @@ def test_imitation_learns_the_teachers_placement(case):
     best = imitate.teacher_actions(case, config.network)
     previous, *_ = local.draw(rollouts.Request(0, 0, 1))
     first, _ = learner.imitate([(0, previous, best)], 1e-2)
-    for _ in range(60):
-        last, _ = learner.imitate([(0, previous, best)], 1e-2)
-    assert last < first / 3
+    for _ in range(20):
+        last, _ = learner.imitate([(0, previous, best)], 3e-2)
+    assert last < first / 2
 
 
 def test_a_loss_that_is_no_number_changes_nothing(case):

@@ -30,6 +30,7 @@ from rich import progress, table
 
 from grappler_go_training.calibrate import fit, launch, measure, memory, op_cases
 from grappler_go_training.scorer import export
+from grappler_go_training.scorer.fitted import fit_files
 
 _SAMPLES = flags.DEFINE_list(
     "samples", ["samples.jsonl"], "Where the timings are kept; export takes several files."
@@ -83,25 +84,20 @@ def _memory() -> int:
 
 
 def _export() -> int:
-    cases, samples = [], []
-    for path in _SAMPLES.value:
-        known = {s.label: s for s in measure.read_samples(path)}
-        timed = [c for c in op_cases.all_cases() if c.label in known]
-        if not timed:
-            print(f"no timings in {path}: run `measure` first")
-            return 1
-        cases += timed
-        samples += [known[c.label] for c in timed]
-    model = fit.fit(cases, samples)
-    errors = fit.relative_errors(model, cases, samples)
-    _print_errors(cases, errors)
+    try:
+        fitted = fit_files(_SAMPLES.value)
+    except ValueError as error:
+        print(error)
+        return 1
+    errors = fit.relative_errors(fitted.model, fitted.cases, fitted.samples)
+    _print_errors(fitted.cases, errors)
     names = [os.path.basename(path) for path in _SAMPLES.value]
     card = {
         "what": "non-negative linear cost per op type, executor and XLA cluster",
         "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
         "machines_timed": len(_SAMPLES.value),
         "tensorflow": tf.__version__,
-        "timed_cases": len(cases),
+        "timed_cases": len(fitted.cases),
         "median_relative_error": {
             "op_micros": round(float(np.median(errors[:, 0])), 3),
             "fused_micros": round(float(np.median(errors[:, 1])), 3),
@@ -111,7 +107,7 @@ def _export() -> int:
             f"python -m grappler_go_training.scorer export --samples={','.join(names)} --out=DIR",
         ],
     }
-    export.export_policy(model, card, _OUT.value)
+    export.export_policy(fitted.model, card, _OUT.value)
     print(f"wrote {_OUT.value}")
     return 0
 

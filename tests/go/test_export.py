@@ -1,0 +1,91 @@
+"""Policy folders of GO networks."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import random_networks
+import tensorflow as tf
+from grappler_go_training.go import export, inputs, sampling
+
+import grappler_go
+from grappler_go import _core
+
+DEFAULT = pathlib.Path(grappler_go.__file__).parent / "policies" / "default"
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return random_networks.small_network()
+
+
+@pytest.fixture(scope="module")
+def folder(policy, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / "policy"
+    export.export_policy(policy, {"what": "a test"}, str(out), "go-test")
+    return out
+
+
+@pytest.fixture(scope="module")
+def graph():
+    def step(x):
+        for _ in range(8):
+            x = tf.tanh(tf.matmul(x, x))
+        return x
+
+    return grappler_go.capture(tf.function(step), tf.ones((64, 64)))[0].op_graph()
+
+
+@pytest.mark.parametrize("name", ["cpu-laptop", "p100x2", "v100x8"])
+@pytest.mark.parametrize("free_state", [False, True])
+def test_the_core_gets_what_the_network_says(policy, folder, graph, name, free_state):
+    machine = grappler_go.load_machine(name)
+    given = inputs.graph_inputs(graph, machine, free_state)
+    _, heads = sampling.decode(policy, inputs.GraphInputs(*map(tf.constant, given)))
+    loaded = _core.load_policy(str(folder))
+    assert loaded.name == "go-test"
+    said = loaded.decide(graph, machine, free_state=free_state)
+    for task, expected in sampling.to_logits(heads, policy.config).items():
+        np.testing.assert_allclose(said[task], expected, rtol=1e-3, atol=1e-4, err_msg=task)
+    assert set(said) == {*sampling.TASKS, "op_micros", "fused_micros"}
+
+
+def test_costs_are_the_scorers(folder, graph):
+    machine = grappler_go.load_machine("cpu-laptop")
+    said, scored = (_core.load_policy(str(f)).decide(graph, machine) for f in (folder, DEFAULT))
+    for name in ("op_micros", "fused_micros"):
+        np.testing.assert_allclose(said[name], scored[name], rtol=1e-3)
+
+
+def test_the_folder_describes_itself(folder):
+    schema = json.loads((folder / "schema.json").read_text())
+    assert schema["schema"] == "1.1"
+    assert "edge_features" not in schema["inputs"]
+    assert "link_features" in schema["inputs"]
+    assert json.loads((folder / "card.json").read_text()) == {"name": "go-test", "what": "a test"}
+
+
+def test_a_folder_that_is_too_large_is_an_error(tmp_path, policy, monkeypatch):
+    monkeypatch.setattr(export, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="make width or ffn_width smaller"):
+        export.export_policy(policy, {}, str(tmp_path / "policy"))
+
+
+def test_an_untrained_policy_by_command(tmp_path):
+    command = [sys.executable, "-m", "grappler_go_training.go", f"--out={tmp_path / 'policy'}"]
+    sizes = ["--set=width=16", "--set=ffn_width=16", "--set=sage_layers=1"]
+    done = subprocess.run(
+        [*command, *sizes], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "parameters" in done.stdout
+    assert _core.load_policy(str(tmp_path / "policy")).name == "go-untrained"
+    wrong = subprocess.run(
+        [*command, "--set=widht=16"], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert wrong.returncode == 2
+    assert "no field 'widht'" in wrong.stdout
