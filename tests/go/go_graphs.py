@@ -16,6 +16,8 @@ import tensorflow as tf
 
 NETWORK = {"width": 16, "heads": 2, "ffn_width": 16, "segment": 32, "sage_layers": 1}
 NETWORK |= {"trunk_layers": 1, "fusion_levels": 4, "schedule_levels": 4}
+# The network has tests of its own.
+NETWORK |= {"attention": False, "superposition": False, "recurrence": False}
 
 
 @contextlib.contextmanager
@@ -32,10 +34,11 @@ def traced_nothing() -> Iterator[None]:
 def config(**changed) -> train_config.TrainConfig:
     """Small in every way."""
     values = {
-        "imitation_steps": 2,
-        "steps": 2,
+        "imitation_steps": 1,
+        "steps": 1,
         "samples": 4,
         "graphs_per_step": 2,
+        "update_epochs": 1,
         "baselines": ["one_device", "human_expert", "priority_fusion"],
         "baseline_plans": 5,
         "threads": 2,

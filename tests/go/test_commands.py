@@ -13,8 +13,9 @@ _SETTINGS = {
     "machines_per_graph": "1",
     "baselines": "human_expert,simulated_annealing",
     "baseline_plans": "5",
-    "imitation_steps": "2",
-    "steps": "2",
+    "imitation_steps": "1",
+    "steps": "1",
+    "update_epochs": "1",
     "samples": "3",
     **{f"network.{name}": str(value) for name, value in go_graphs.NETWORK.items()},
 }
@@ -63,9 +64,9 @@ def told(capsys, *arguments):
 
 
 def test_train_tells_what_it_came_to_and_goes_on(run, capsys):
-    found = told(capsys, "train", run, "--set=steps=3")
+    found = told(capsys, "train", run, "--set=steps=2")
     assert found["finished"]
-    assert found["steps"] == 5
+    assert found["steps"] == 3
     (name,) = found["ratios"]
     assert name.endswith("good.pb on " + grappler_go.load_machine("p100x2").name + " #0")
     ((skipped, _),) = found["skipped"]
@@ -105,9 +106,9 @@ def test_fields_are_listed(capsys):
 
 def test_finetune_writes_a_plan(run, recorded, tmp_path, capsys):
     graph = recorded / "good.pb"
-    arguments = [f"--policy={run}", "--machine=p100x2", "--set=steps=2"]
+    arguments = [f"--policy={run}", "--machine=p100x2", "--set=steps=1"]
     found = told(capsys, "finetune", tmp_path / "one", graph, *arguments)
-    assert found["steps"] == 2
+    assert found["steps"] == 1
     plan = grappler_go.load_plan(tmp_path / "one" / "plan.json")
     plan.validate(grappler_go.CapturedGraph.load(graph).op_graph())
 

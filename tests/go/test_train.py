@@ -47,9 +47,9 @@ def after(count: int):
 
 
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(cases, tmp_path):
-    config = go_graphs.config(imitation_steps=2, steps=4, best_coef=0.1)
+    config = go_graphs.config(imitation_steps=1, steps=3, best_coef=0.1)
     whole = train.train(config, tmp_path / "whole", cases=cases)
-    for stop_at in (1, 4):
+    for stop_at in (1, 2):
         stopped = train.train(
             config,
             tmp_path / "parts",
@@ -60,7 +60,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(cases, tmp_path):
     ended = train.train(config, tmp_path / "parts", cases=cases)
     assert whole.finished
     assert ended.finished
-    assert whole.steps == ended.steps == 6
+    assert whole.steps == ended.steps == 4
     mine, my_meta = arrays_of(tmp_path / "whole")
     theirs, their_meta = arrays_of(tmp_path / "parts")
     assert my_meta == their_meta
@@ -77,7 +77,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(cases, tmp_path):
         for name in ("whole", "parts")
     )
     assert rows == parts
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
 
 
 def test_figures_of_a_step(cases, tmp_path):
@@ -191,11 +191,11 @@ def test_a_network_comes_back_from_its_run(trained):
 
 def test_fine_tuning_goes_on_from_the_policy(trained, cases, tmp_path):
     network, config, _ = run_folder.load_network(trained)
-    config = dataclasses.replace(finetune.finetune_config(config), steps=2)
+    config = dataclasses.replace(finetune.finetune_config(config), steps=1)
     assert config.imitation_steps == 0
     before = run_folder.network_arrays(network)
     result = finetune.finetune(cases[0], config, tmp_path, network)
-    assert result.steps == 2
+    assert result.steps == 1
     best = result.best["a"]
     best.plan.validate(cases[0].graph)
     assert best.reward >= -(result.ratios["a"] ** 0.5) - 1e-6
