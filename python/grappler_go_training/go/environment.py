@@ -189,6 +189,10 @@ class Environment:
         """The same, without waiting for it."""
         return [self._pool.submit(self._outcome, case, one) for one in actions]
 
+    def close(self) -> None:
+        """Ends the threads."""
+        self._pool.shutdown()
+
     def _outcome(self, case: Case, actions: Actions) -> Outcome:
         core, machine = native.core(), case.target.machine
         logits = sampling.actions_to_logits(actions, len(machine.devices), self._config)

@@ -21,7 +21,7 @@ from grappler_go_training import baselines, workloads
 from grappler_go_training.baselines.run import row_of
 from grappler_go_training.baselines.sweep import machine_of
 from grappler_go_training.go import machines
-from grappler_go_training.go.environment import Case, Environment, Outcome, make_case
+from grappler_go_training.go.environment import Case, Outcome, make_case
 from grappler_go_training.go.network import Actions, GoNetwork
 from grappler_go_training.go.rollouts import LocalRollouts, Request
 from grappler_go_training.go.sources import captured_apart
@@ -126,19 +126,21 @@ def evaluate(
     """
     baselines.registry.check_names([name for name in methods if name not in METHODS])
     budget = budget or baselines.Budget()
-    environment = Environment(config.network, config.threads)
     for case in cases:
+        sampler: _Sampler | None = None
         for method in methods:
             for seed in seeds:
                 if (case.name, method, seed, budget.plans, budget.seconds) in done:
                     continue
                 on_progress(f"{case.name}: {method}")
                 if method in METHODS:
-                    sampler = _Sampler(network, config, case, environment)
+                    sampler = sampler or _Sampler(network, config, case)
                     found = sampler.row(method, budget, seed)
                 else:
                     found = _baseline(case, method, budget, seed)
                 yield _row(case, method, seed, budget, **found)
+        if sampler is not None:
+            sampler.close()
 
 
 def _row(case: Case, method: str, seed: int, budget: baselines.Budget, **found: Any) -> Row:
@@ -183,15 +185,15 @@ def _found(
 class _Sampler:
     """The policy on one case."""
 
-    def __init__(
-        self, network: GoNetwork, config: TrainConfig, case: Case, environment: Environment
-    ) -> None:
+    def __init__(self, network: GoNetwork, config: TrainConfig, case: Case) -> None:
         self._config, self._case = config, case
-        self._environment = environment
         self._rollouts = LocalRollouts(network, [case], config)
         # Tracing is done before anybody's clock starts.
         self._rollouts.greedy(0)
         self._rollouts.draw(Request(0, 0, config.network.iterations))
+
+    def close(self) -> None:
+        self._rollouts.close()
 
     def row(self, method: str, budget: baselines.Budget, seed: int) -> dict[str, Any]:
         started = time.monotonic()
@@ -209,7 +211,7 @@ class _Sampler:
         return _found(best.step_us, best.out_of_memory, time.monotonic() - started, "")
 
     def _try(self, drawn: Sequence[Actions]) -> Outcome:
-        return min(self._environment.try_actions(self._case, drawn), key=_rank)
+        return min(self._rollouts.environment.try_actions(self._case, drawn), key=_rank)
 
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:

@@ -44,6 +44,9 @@ class Rollouts(Protocol):
     def collect(self, requests: Sequence[Request]) -> list[Rollout]:
         """One for each request, in their order."""
 
+    def close(self) -> None:
+        """Ends threads and workers."""
+
 
 class LocalRollouts:
     """Rollouts in this process: the network by TensorFlow, plans on threads beside it.
@@ -52,13 +55,16 @@ class LocalRollouts:
       network: read whenever collect() is called.
       cases: that requests number.
       config: samples, temperature and threads are used.
+
+    Attributes:
+      environment: in which the plans are tried.
     """
 
     def __init__(self, network: GoNetwork, cases: Sequence[Case], config: TrainConfig) -> None:
         self._network = network
         self._cases = cases
         self._config = config
-        self._environment = Environment(config.network, config.threads)
+        self.environment = Environment(config.network, config.threads)
         self._inputs = [GraphInputs(*map(tf.constant, case.inputs)) for case in cases]
         self._spec = inputs_spec(json.loads(native.core().schema_json()))
         self._samplers: dict[int, tf.types.experimental.PolymorphicFunction] = {}
@@ -72,7 +78,7 @@ class LocalRollouts:
             previous, actions, log_probs, value = self.draw(request)
             each = [Actions(*row) for row in zip(*actions, strict=True)]
             # The next case's network runs while these plans are simulated.
-            running = self._environment.start(self._cases[request.case], each)
+            running = self.environment.start(self._cases[request.case], each)
             drawn.append((request.case, previous, actions, log_probs, running, value))
         return [
             Rollout(
@@ -85,6 +91,10 @@ class LocalRollouts:
             )
             for case, previous, actions, log_probs, running, value in drawn
         ]
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self.environment.close()
 
     def draw(self, request: Request) -> tuple[Actions, Actions, sampling.LogProbs, float]:
         """(previous [num_ops], actions [K, num_ops], their log-probabilities, value), as of

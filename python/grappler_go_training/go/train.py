@@ -20,7 +20,6 @@ from grappler_go_training.go.curves import Curves
 from grappler_go_training.go.environment import (
     INVALID_REWARD,
     Case,
-    Environment,
     Outcome,
     make_case,
 )
@@ -99,9 +98,9 @@ def train(
     trainer = Trainer(config, store, cases, start_from)
     try:
         finished = trainer.run(on_progress, should_stop)
+        outcomes = trainer.outcomes() if finished else {}
     finally:
         trainer.close()
-    outcomes = trainer.outcomes() if finished else {}
     return Result(
         steps=trainer.step,
         finished=finished,
@@ -192,11 +191,10 @@ class Trainer:
     def _try_teachers(self) -> None:
         """A plan of the teacher's actions need not be the teacher's plan: they do not say in
         which order groups grew, and a step's schedule only in levels."""
-        environment = Environment(self._config.network, self._config.threads)
         for number, case in enumerate(self._cases):
             if number not in self._best:
                 actions = self._teachers[number].actions
-                (outcome,) = environment.try_actions(case, [actions])
+                (outcome,) = self._local.environment.try_actions(case, [actions])
                 self._best[number] = outcome.reward, actions
 
     def _make_rollouts(self) -> Rollouts:
@@ -207,10 +205,10 @@ class Trainer:
         return RayRollouts(self.network, self._cases, self._config)
 
     def close(self) -> None:
-        """Ends workers and writes the curves out."""
+        """Ends threads and workers, and writes the curves out."""
         self._curves.close()
-        if self._rollouts is not self._local:
-            self._rollouts.close()
+        self._rollouts.close()
+        self._local.close()
 
     def run(self, on_progress: OnProgress, should_stop: Callable[[], bool]) -> bool:
         """All steps that are left; False: stopped before their end.
@@ -370,11 +368,10 @@ class Trainer:
     def outcomes(self) -> dict[str, tuple[float, Outcome]]:
         """By case, the step of the policy's first choice over the best baseline's, and the
         best of that choice, what was drawn and the teacher's."""
-        environment = Environment(self._config.network, self._config.threads)
         found = {}
         for number, case in enumerate(self._cases):
             tried = [self._local.greedy(number), self._best[number][1]]
-            outcomes = environment.try_actions(case, tried)
+            outcomes = self._local.environment.try_actions(case, tried)
             ratio = outcomes[0].step_us / max(case.teacher.step_us, 1e-9)
             if outcomes[0].out_of_memory:
                 ratio = math.inf
