@@ -31,6 +31,10 @@ COMMANDS = {
     "simulate": "simulate",
     "machines": "machines",
     "calibrate": "calibrate",
+    "train": "train",
+    "finetune": "finetune",
+    "evaluate": "evaluate",
+    "export": "export",
     "doctor": "doctor",
     "library": "library",
 }

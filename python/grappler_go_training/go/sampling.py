@@ -65,11 +65,11 @@ def sample(
         raise ValueError(f"iterations is {passes}, expected 1 or more")
     seed = tf.convert_to_tensor(seed, tf.int32)
     encoded = network.encode(inputs)
-    actions = _first(network, inputs)
+    actions = first_actions(network, inputs)
     for number in range(passes):
         previous = actions
         heads = network.decode(encoded, inputs, previous)
-        actions = _draw(heads, inputs.unit, _fold_in(seed, number), temperature)
+        actions = draw(heads, inputs.unit, _fold_in(seed, number), temperature)
     return Sampled(actions, previous, log_probs_and_entropy(heads, actions)[0])
 
 
@@ -83,7 +83,7 @@ def decode(
 ) -> tuple[go_network.Actions, go_network.Heads]:
     """greedy(), with the logits of the last pass."""
     encoded = network.encode(inputs)
-    actions = _first(network, inputs)
+    actions = first_actions(network, inputs)
     for _pass in range(network.config.iterations):
         heads = network.decode(encoded, inputs, actions)
         best = (tf.argmax(getattr(heads, task), 1, tf.int32) for task in TASKS)
@@ -94,7 +94,8 @@ def decode(
 def log_probs_and_entropy(
     heads: go_network.Heads, actions: go_network.Actions
 ) -> tuple[LogProbs, LogProbs]:
-    """(log-probabilities of `actions`, entropies of the distributions), by op."""
+    """(log-probabilities of `actions`, entropies of the distributions), by op. Of actions
+    [N, K], K draws from one pass, log-probabilities are [N, K], too."""
     log_probs, entropies = [], []
     for task in TASKS:
         all_logs = tf.nn.log_softmax(getattr(heads, task))
@@ -158,7 +159,10 @@ def actions_to_logits(
     }
 
 
-def _first(network: go_network.GoNetwork, inputs: go_inputs.GraphInputs) -> go_network.Actions:
+def first_actions(
+    network: go_network.GoNetwork, inputs: go_inputs.GraphInputs
+) -> go_network.Actions:
+    """What the first pass sees: nothing is decided."""
     shape = tf.shape(inputs.allowed)
     return go_network.initial_actions(shape[0], shape[1], network.config)
 
@@ -167,9 +171,17 @@ def _fold_in(seed: tf.Tensor, number: int) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 
-def _draw(
+def draw(
     heads: go_network.Heads, unit: tf.Tensor, seed: tf.Tensor, temperature: float
 ) -> go_network.Actions:
+    """One draw from a pass, as sample() describes it.
+
+    Args:
+      heads: what the network said.
+      unit: GraphInputs.unit.
+      seed: int32 [2].
+      temperature: as sample().
+    """
     actions = []
     for number, task in enumerate(TASKS):
         logits = getattr(heads, task)

@@ -72,6 +72,8 @@ def capture_all(
 
 def _in_process(name: str, timeout: float) -> dict[str, Any]:
     search = os.pathsep.join(path for path in sys.path if path)
+    # Workloads are Keras 3's, whatever the caller needs (grappler_go_training.go: Keras 2).
+    kept = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
     try:
         done = subprocess.run(
             [sys.executable, "-m", __name__, name],
@@ -79,7 +81,7 @@ def _in_process(name: str, timeout: float) -> dict[str, Any]:
             text=True,
             timeout=timeout,
             check=False,
-            env={**os.environ, "PYTHONPATH": search},
+            env={**kept, "PYTHONPATH": search},
         )
     except subprocess.TimeoutExpired:
         return {"name": name, "error": f"took more than {timeout:g} seconds; see --timeout"}

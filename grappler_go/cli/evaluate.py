@@ -1,0 +1,183 @@
+"""Compares a policy with the baselines at equal budget, in the simulator.
+
+"policy" is the policy's first choice, one plan; "policy_best" the best of that and of as
+many samples as the budget has plans or seconds. Baselines that search get the same budget,
+and their plans run ready ops by critical path where that is faster. With --out results are
+kept as JSON lines, and what is there is not done again.
+
+Examples:
+  grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
+  grappler-go evaluate runs/mine --graphs=graphs --machine=local
+  # Equal seconds rather than plans.
+  grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
+  grappler-go evaluate runs/go --split=validation --out=results.jsonl --json
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from absl import flags
+
+from grappler_go.cli import bench_table, common, train
+
+USAGE = "[flags] RUN"
+FLAGS = common.new_flags()
+common.define_json(FLAGS)
+flags.DEFINE_list(
+    "graphs",
+    [],
+    "Workloads, recorded .pb files, or folders of these. Without it the paper's.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_enum(
+    "split",
+    None,
+    ["train", "validation", "test"],
+    "All workloads of this side, in place of --graphs.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "machine",
+    None,
+    "'local', a machine that ships or its file. Without it: as many P100s as a workload is "
+    "for, for recorded graphs 'local'.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list(
+    "methods",
+    [],
+    "policy, policy_best and baselines; without it those and the baselines of the policy's "
+    "training.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_list("seeds", ["0"], "Each of them once.", flag_values=FLAGS)
+flags.DEFINE_integer("plans", 100, "Plans that each may simulate.", 1, flag_values=FLAGS)
+flags.DEFINE_float("max_seconds", None, "Seconds that each may take.", 0.0, flag_values=FLAGS)
+flags.DEFINE_string("out", None, "A file of JSON lines that grows.", flag_values=FLAGS)
+
+
+def run(args: list[str]) -> int:
+    """Evaluates; 1 when a method made no plan."""
+    if len(args) != 1:
+        raise common.UsageError("evaluate needs the folder of a run, or a checkpoint")
+    try:
+        seeds = [int(seed) for seed in FLAGS.seeds]
+    except ValueError:
+        raise common.UsageError(f"--seeds={','.join(FLAGS.seeds)}: expected numbers") from None
+    evaluate = train.go_module("evaluate", "evaluate")
+    baselines = train.go_module("evaluate", "evaluate").baselines
+    network, config, _ = train.go_module("run_folder", "evaluate").load_network(args[0])
+    methods = list(FLAGS.methods) or [*evaluate.METHODS, *config.baselines]
+    try:
+        baselines.registry.check_names([name for name in methods if name not in evaluate.METHODS])
+    except ValueError as error:
+        raise common.UsageError(str(error)) from error
+    names = _graph_names(evaluate)
+    found = _read(FLAGS.out, evaluate.Row) if FLAGS.out else {}
+    rows: list[Any] = []
+    unread: list[str] = []
+    with bench_table.progress_bar(len(names), "evaluate") as bar:
+        task = bar.task_ids[0]
+
+        def cases() -> Iterator[Any]:
+            for name in names:
+                bar.update(task, description=f"{name}: its graph")
+                try:
+                    yield evaluate.case_of(name, FLAGS.machine)
+                except (OSError, ValueError, RuntimeError) as error:
+                    unread.append(f"{name}: {common.one_line(error)}")
+                bar.update(task, advance=1)
+
+        for row in evaluate.evaluate(
+            network,
+            config,
+            cases(),
+            methods,
+            seeds,
+            baselines.Budget(FLAGS.plans, FLAGS.max_seconds),
+            done=found,
+            on_progress=lambda text: bar.update(task, description=text),
+        ):
+            found[row.key] = row
+            if FLAGS.out:
+                _append(FLAGS.out, row.to_dict())
+    rows = [row for row in found.values() if row.method in methods]
+    for line in unread:
+        common.complain(f"left out: {line}")
+    _tell(evaluate, rows, methods)
+    return 1 if unread or any(row.error for row in rows) else 0
+
+
+def _graph_names(evaluate: ModuleType) -> list[str]:
+    if FLAGS.split and FLAGS.graphs:
+        raise common.UsageError("--graphs or --split, not both")
+    if FLAGS.split:
+        return list(evaluate.workloads.names(split=FLAGS.split))
+    if not FLAGS.graphs:
+        return list(evaluate.workloads.names(paper=True))
+    names: list[str] = []
+    for name in FLAGS.graphs:
+        folder = pathlib.Path(name)
+        names += sorted(map(str, folder.glob("*.pb"))) if folder.is_dir() else [name]
+    if not names:
+        raise common.UsageError(f"--graphs={','.join(FLAGS.graphs)}: no recorded graph is there")
+    return names
+
+
+def _tell(evaluate: ModuleType, rows: Sequence[Any], methods: Sequence[str]) -> None:
+    summary = evaluate.summarize(rows)
+    if FLAGS.json:
+        common.print_json(
+            {
+                "rows": [row.to_dict() for row in rows],
+                "summary": [dataclasses.asdict(one) for one in summary],
+            }
+        )
+        return
+    means = evaluate.mean_steps(rows)
+    table = common.new_table("milliseconds of a simulated step", "case", *methods, right=methods)
+    for case in dict.fromkeys(row.case for row in rows):
+        table.add_row(case, *(_step_text(means.get((case, method))) for method in methods))
+    common.OUT.print(table)
+    columns = ("step / best baseline", "cases", "out of memory", "seconds")
+    table = common.new_table("in the mean", "method", *columns, right=columns)
+    for one in summary:
+        numbers = f"{one.ratio:.3f}", str(one.cases), str(one.misses), f"{one.seconds:.3g}"
+        table.add_row(one.method, *numbers)
+    common.OUT.print(table)
+    for row in rows:
+        if row.error:
+            common.OUT.print(f"  {row.case}: {row.method}: {row.error}", markup=False)
+
+
+def _step_text(step_us: float | None) -> str:
+    if step_us is None:
+        return ""
+    return f"{step_us / 1e3:,.4g}" if step_us < float("inf") else "OOM"
+
+
+def _read(path: str, row_type: Any) -> dict[Any, Any]:
+    file = pathlib.Path(path)
+    found = {}
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = row_type(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise common.UsageError(
+                f"{path}, line {number}: not a result of evaluate ({error}); remove the line, or "
+                "name another file"
+            ) from error
+        found[row.key] = row
+    return found
+
+
+def _append(path: str, values: dict[str, Any]) -> None:
+    file = pathlib.Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(values) + "\n")

@@ -1,0 +1,245 @@
+"""Training runs on tiny graphs: they learn, stop, go on, and say what is wrong."""
+
+import dataclasses
+import itertools
+import pathlib
+
+import go_graphs
+import numpy as np
+import pytest
+from grappler_go_training import workloads
+from grappler_go_training.go import (
+    checkpoint,
+    evaluate,
+    finetune,
+    ppo,
+    run_folder,
+    sources,
+    train,
+    train_config,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _untraced():
+    with go_graphs.traced_nothing():
+        yield
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return [
+        go_graphs.case(go_graphs.two_gpus(), seed=1, name="a"),
+        go_graphs.case(go_graphs.one_cpu(), seed=2, name="b"),
+        go_graphs.case(go_graphs.two_gpus(), seed=3, name="c"),
+    ]
+
+
+def arrays_of(folder: pathlib.Path):
+    path = checkpoint.latest(folder / "checkpoints")
+    return checkpoint.load(path)
+
+
+def after(count: int):
+    """Asks to stop when it is asked for the count-th time."""
+    asked = itertools.count(1)
+    return lambda: next(asked) == count
+
+
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(cases, tmp_path):
+    config = go_graphs.config(imitation_steps=1, steps=3, best_coef=0.1)
+    whole = train.train(config, tmp_path / "whole", cases=cases)
+    for stop_at in (1, 2):
+        stopped = train.train(
+            config,
+            tmp_path / "parts",
+            cases=cases,
+            should_stop=after(stop_at),
+        )
+        assert not stopped.finished
+    ended = train.train(config, tmp_path / "parts", cases=cases)
+    assert whole.finished
+    assert ended.finished
+    assert whole.steps == ended.steps == 4
+    mine, my_meta = arrays_of(tmp_path / "whole")
+    theirs, their_meta = arrays_of(tmp_path / "parts")
+    assert my_meta == their_meta
+    assert set(mine) == set(theirs)
+    for name, array in mine.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+    assert whole.ratios == ended.ratios
+    # Every step is told once, with the same figures but for speed.
+    rows, parts = (
+        [
+            {k: v for k, v in row.items() if not k.startswith("speed/")}
+            for row in run_folder.RunFolder(tmp_path / name).steps()
+        ]
+        for name in ("whole", "parts")
+    )
+    assert rows == parts
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_figures_of_a_step(cases, tmp_path):
+    train.train(go_graphs.config(imitation_steps=1, steps=1), tmp_path, cases=cases)
+    imitation, row = run_folder.RunFolder(tmp_path).steps()
+    assert {"imitation/cross_entropy", "speed/steps_per_second"} < set(imitation)
+    wanted = ("approx_kl", "clipfrac", "entropy", "value_loss", "policy_loss", "grad_norm")
+    assert {f"losses/{name}" for name in wanted} < set(row)
+    assert sum(name.startswith("reward/") for name in row) == 2
+    assert list((tmp_path / "curves").iterdir())
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_last_checkpoint(
+    cases, tmp_path, monkeypatch
+):
+    config = go_graphs.config(imitation_steps=0, steps=3)
+    train.train(dataclasses.replace(config, steps=1), tmp_path, cases=cases)
+    good, _ = arrays_of(tmp_path)
+    monkeypatch.setattr(ppo, "advantages_of", lambda rewards, *_: rewards * np.float32("nan"))
+    with pytest.raises(ppo.Diverged, match=r"step 2: a loss .* last good .*step-00000001\.npz"):
+        train.train(config, tmp_path, cases=cases)
+    monkeypatch.undo()
+    left, _ = arrays_of(tmp_path)
+    for name, array in good.items():
+        np.testing.assert_array_equal(array, left[name])
+
+
+def test_another_config_is_not_mixed_into_a_run(cases, tmp_path):
+    config = go_graphs.config(imitation_steps=1, steps=0)
+    train.train(config, tmp_path, cases=cases)
+    with pytest.raises(ValueError, match="another clip_coef"):
+        train.train(dataclasses.replace(config, clip_coef=0.3), tmp_path, cases=cases)
+    longer = train.train(dataclasses.replace(config, steps=1), tmp_path, cases=cases)
+    assert longer.steps == 2
+
+
+def test_families_with_one_graph_and_machines_with_one_device_train(tmp_path):
+    config = go_graphs.config(
+        synthetic=1, min_ops=40, max_ops=60, machines=["p100x1"], machines_per_graph=1, steps=1
+    )
+    result = train.train(config, tmp_path)
+    assert result.finished
+    assert len(result.ratios) == 1
+    assert np.isfinite(result.mean_ratio)
+
+
+# ---- which graphs
+
+
+def test_recorded_graphs_that_cannot_be_parsed_are_skipped_and_named(tmp_path):
+    go_graphs.graph().save(tmp_path / "good.pb")
+    go_graphs.graph().save(tmp_path / "names.pb")
+    (tmp_path / "names.json").write_text("[1")
+    (tmp_path / "noise.pb").write_bytes(b"\xff" * 50)
+    go_graphs.graph(num_ops=30).save(tmp_path / "small.pb")
+    config = go_graphs.config(recorded=[str(tmp_path)], min_ops=40, machines=["p100x2"])
+    skipped = {}
+    cases = train.make_cases(config, tmp_path / "run", lambda *_: None, skipped.__setitem__)
+    assert {case.family for case in cases} == {tmp_path.name}
+    assert len(cases) == config.machines_per_graph
+    assert {pathlib.Path(name).name for name in skipped} == {"names.pb", "noise.pb", "small.pb"}
+    assert "ops, not 40 to" in skipped[str(tmp_path / "small.pb")]
+
+
+def test_evaluation_families_are_refused():
+    for name in ("rnnlm", "rnnlm-2", "t5-tiny-train"):
+        with pytest.raises(ValueError, match="never trained on"):
+            sources.sources(go_graphs.config(workloads=[name]))
+
+
+def test_train_means_that_side_of_the_split():
+    found = sources.sources(go_graphs.config(workloads=["train"]))
+    assert [source.name for source in found] == workloads.names(split="train")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({}, "nothing to train on"), ({"workloads": ["gcn-trian"]}, "the nearest is 'gcn-train'")],
+)
+def test_no_graph_to_train_on(changed, message):
+    with pytest.raises(ValueError, match=message):
+        sources.sources(go_graphs.config(**changed))
+
+
+def test_a_folder_without_graphs(tmp_path):
+    with pytest.raises(ValueError, match="grappler-go record"):
+        sources.sources(go_graphs.config(recorded=[str(tmp_path)]))
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        sources.sources(go_graphs.config(recorded=[str(tmp_path / "no")]))
+
+
+# ---- after training
+
+
+@pytest.fixture(scope="module")
+def trained(cases, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    train.train(go_graphs.config(), folder, cases=cases)
+    return folder
+
+
+def test_a_network_comes_back_from_its_run(trained):
+    network, config, path = run_folder.load_network(trained)
+    assert config == go_graphs.config()
+    arrays, _ = checkpoint.load(path)
+    for name, array in run_folder.network_arrays(network).items():
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        run_folder.load_network(trained / "curves")
+
+
+def test_fine_tuning_goes_on_from_the_policy(trained, cases, tmp_path):
+    network, config, _ = run_folder.load_network(trained)
+    config = dataclasses.replace(finetune.finetune_config(config), steps=1)
+    assert config.imitation_steps == 0
+    before = run_folder.network_arrays(network)
+    result = finetune.finetune(cases[0], config, tmp_path, network)
+    assert result.steps == 1
+    best = result.best["a"]
+    best.plan.validate(cases[0].graph)
+    assert best.reward >= -(result.ratios["a"] ** 0.5) - 1e-6
+    after, _ = arrays_of(tmp_path)
+    assert any((after[name] != array).any() for name, array in before.items())
+
+
+def test_fifty_steps_unless_told_otherwise():
+    assert finetune.finetune_config(train_config.TrainConfig()).steps == 50
+
+
+def test_evaluation_at_equal_budget(trained, cases):
+    network, config, _ = run_folder.load_network(trained)
+    budget = evaluate.baselines.Budget(plans=6)
+    methods = ["policy", "policy_best", "human_expert", "one_device"]
+    rows = list(evaluate.evaluate(network, config, cases[:1], methods, (0, 1), budget))
+    assert [(row.method, row.seed) for row in rows] == [(m, s) for m in methods for s in (0, 1)]
+    steps = evaluate.mean_steps(rows)
+    assert steps["a", "policy_best"] <= steps["a", "policy"]
+    assert not list(
+        evaluate.evaluate(
+            network, config, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
+        )
+    )
+
+
+def row(case, method, step_us, out_of_memory=False, seed=0):
+    return evaluate.Row(case, "f", 1, method, seed, 1, None, step_us, out_of_memory, 9.0, 1.0, "")
+
+
+def test_a_summary_by_hand():
+    rows = [
+        row("x", "policy", 50.0, seed=0),
+        row("x", "policy", 150.0, seed=1),
+        row("x", "metis", 200.0),
+        row("x", "heft", 400.0),
+        row("y", "policy", 400.0),
+        row("y", "metis", 100.0),
+        row("z", "policy", 400.0, out_of_memory=True),
+        row("z", "metis", 100.0),
+    ]
+    policy, metis, heft = evaluate.summarize(rows)
+    # 100 / 200 and 400 / 100; z does not fit.
+    assert policy.ratio == pytest.approx((0.5 * 4) ** 0.5)
+    assert (policy.cases, policy.misses) == (2, 1)
+    assert metis.ratio == pytest.approx(1.0)
+    assert heft.ratio == pytest.approx(2.0)
