@@ -248,8 +248,10 @@ std::string TwoDevices(const std::string& rest) {
 
 TEST(MachineFromJson, RejectsMissingLinks) {
   EXPECT_TRUE(Starts(WhyNotJson(TwoDevices("")),
-                     "links has none from 0 (/device:GPU:0) to 1 "
-                     "(/device:GPU:1); add it, or a default_link"));
+                     "links has none from 0 "
+                     "(/job:localhost/replica:0/task:0/device:GPU:0) to 1 "
+                     "(/job:localhost/replica:0/task:0/device:GPU:1); add it, "
+                     "or a default_link"));
   EXPECT_TRUE(Starts(
       WhyNotJson(TwoDevices(
           R"(, "links": [{"src": 0, "dst": 1, "gbytes_per_s": 1, "latency_us": 1}])")),

@@ -274,7 +274,8 @@ TEST(ShapeRules, ATemporaryVariableIsAReferenceUntilItIsDestroyed) {
       .Node("sum", "TemporaryVariable", {},
             {{"shape", ShapeAttr({8, 3})}, {"dtype", TypeAttrValue(kFloat)}})
       .Node("set", "Assign", {"sum", "x"}, type)
-      .Node("got", "DestroyTemporaryVariable", {"set"}, type);
+      .Node("got", "DestroyTemporaryVariable", {"set"}, type)
+      .Retval("out", "got");
   Inferred graph(builder);
   for (const char* name : {"sum", "set", "got"}) {
     EXPECT_EQ(graph.Shape(name), "[8,3]") << name;

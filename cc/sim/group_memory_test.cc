@@ -98,6 +98,21 @@ TEST(GroupMemory, AnOutputHoldsOthersUntilItIsWritten) {
       << "b writes over the output's room, a has none";
 }
 
+TEST(GroupMemory, ALoopWritesOverAnOperandThatDiesWithIt) {
+  const auto peak = [](const std::string& type) {
+    const GraphBuilder builder = GraphBuilder()
+                                     .Arg("x", {64, 64})
+                                     .Arg("v", {64, 1})
+                                     .Node("a", "MatMul", {"x", "x"}, FloatOp())
+                                     .Node("b", type, {"a"}, FloatOp())
+                                     .Node("c", "MatMul", {"b", "v"}, FloatOp())
+                                     .Retval("out", "c");
+    return PeakOf(builder, {"a", "b", "c"});
+  };
+  EXPECT_EQ(peak("Tanh"), kTensor + 64 * 4);
+  EXPECT_EQ(peak("Softmax"), 2 * kTensor + 64 * 4);
+}
+
 // Four products, then what reads each: depth first, one would be there at a
 // time.
 TEST(GroupMemory, RunsBreadthFirst) {

@@ -49,9 +49,7 @@ int64_t LargestValue(const OpGraph& graph, int32_t op) {
 }  // namespace
 
 bool IsAlwaysThere(const OpGraph& graph, int32_t op) {
-  return graph.has(op, kSource | kConstant) ||
-         (graph.def(op).op_class == OpClass::kVariable &&
-          !graph.has(op, kWritesVariable));
+  return graph.has(op, kSource | kConstant) || graph.op(op) == "ReadVariableOp";
 }
 
 bool IsView(const OpGraph& graph, int32_t op) {

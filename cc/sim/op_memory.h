@@ -10,7 +10,7 @@
 namespace grappler_go {
 
 // Outputs that exist before the step: nothing is allocated for them. A read of
-// a variable hands out the variable's own buffer.
+// a variable hands out the variable's own buffer; a gather from one does not.
 bool IsAlwaysThere(const OpGraph& graph, int32_t op);
 
 // Does the op hand on its first input's buffer, as views and references do?

@@ -35,8 +35,8 @@ common.define_json(FLAGS)
 flags.DEFINE_string(
     "policy", "default", "The policy to look at, as for grappler-go run.", flag_values=FLAGS
 )
-flags.DEFINE_string(
-    "machine", None, "Of GRAPH: whose rates its times are of, as for simulate.", flag_values=FLAGS
+flags.DEFINE_list(
+    "machine", [], "Of GRAPH: whose rates its times are of, as for simulate.", flag_values=FLAGS
 )
 
 _STYLES = {"ok": "green", "note": "yellow", "bad": "red"}
