@@ -53,7 +53,7 @@ class GroupKernelsTest : public ::testing::Test {
   }
   double Micros() {
     plan_.fusion_group = group_;
-    const StatusOr<std::vector<SimulatedPlan>> step =
+    StatusOr<std::vector<SimulatedPlan>> step =
         SimulatePlans(graph_, machine_, {plan_}, logits_, options_,
                       SimulatorOptions(), 1, false);
     EXPECT_TRUE(step.ok()) << step.status().message();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "cc/base/parallel.h"
+#include "cc/plan/contraction.h"
 #include "cc/plan/fusion_groups.h"
 
 namespace grappler_go {
@@ -123,6 +124,11 @@ std::vector<int32_t> SearchJudge::GroupsOf(const SearchState& state,
     Plan plan = PlanOf(alone);
     DecideFusion(graph, *space.machine, *space.logits, space.options, &plan,
                  nullptr);
+    // A group and ops held back may wait for each other.
+    if (!plan.order.empty() &&
+        FindCycle(graph, plan.fusion_group, plan.order) >= 0) {
+      return {};
+    }
     return std::move(plan.fusion_group);
   }
   if (space.fuses.empty()) return {};

@@ -148,7 +148,8 @@ void Refinement::Learn(std::vector<Judged> judged, double progress) {
       score < before ||
       (score.excess_bytes <= before.excess_bytes &&
        random_.Uniform() < std::exp(-worse / std::max(temperature, 1e-9)));
-  if (accept) SetCurrent(judged[chosen]);
+  // The best of all becomes the current one below.
+  if (accept && !(score < elite_.front().score)) SetCurrent(judged[chosen]);
   for (Judged& one : judged) Add(std::move(one));
   // Far from the best for long is far too long.
   if (current_score_.micros > elite_.front().score.micros * (1 + kHot)) {

@@ -321,6 +321,11 @@ void Optimization::Search(const Logits& logits, CachedDecision* decision) {
   const bool has_places = config_.plan.device && !logits.device.empty() &&
                           context_->machine.devices.size() > 1;
   if (!has_places && config_.search_ms == 0) return;
+  // What was decided for a memory limit goes by another measure, the peak of
+  // the whole graph as if on one device, and stays.
+  const bool for_memory =
+      decision->plan.num_recomputed() > 0 || !decision->plan.order.empty();
+  if (for_memory) return;
   const Clock::time_point begin = Clock::now();
   // As much again is left for writing the plan into the graph and checking it.
   const int64_t half_left =

@@ -33,7 +33,7 @@ class Baseline:
 
     Attributes:
       name: by which it is asked for, and Plan.policy after "baseline:".
-      decides: "device", "fusion", "order" or "recompute".
+      decides: "device", "fusion", "order", "recompute" or "all".
       make: (problem, budget, seed) -> plan. Its docstring names its source and where it
         differs from that.
       description: one line.
@@ -75,7 +75,7 @@ def _table() -> dict[str, Baseline]:
         ("search", "device", search.search, "this package's search, without a policy"),
         (
             "joint_search",
-            "device",
+            "all",
             search.joint_search,
             "the same for device, fusion, order and memory together",
         ),

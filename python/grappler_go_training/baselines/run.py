@@ -20,7 +20,7 @@ class Row:
 
     Attributes:
       name: the baseline's.
-      decides: "device", "fusion", "order" or "recompute".
+      decides: as Baseline.decides.
       step_ms: milliseconds of the simulated step; None where there is no plan.
       peak_bytes: the most memory in use at once, by device.
       out_of_memory: on some device.

@@ -1,0 +1,160 @@
+// The parts of a search: its space, clusters, starts and timelines.
+#include "cc/plan/search_starts.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "cc/graph/wire.h"
+#include "cc/plan/search_timeline.h"
+#include "cc/testing/graph_builder.h"
+
+namespace grappler_go {
+namespace {
+
+// Two chains of products, which nothing joins but their argument.
+std::string TwoChains(int length) {
+  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
+  GraphBuilder builder;
+  builder.Arg("x", {256, 256});
+  for (const std::string chain : {"a", "b"}) {
+    std::string below = "x";
+    for (int k = 0; k < length; ++k) {
+      const std::string name = chain + std::to_string(k);
+      builder.Node(name, "MatMul", {below, below}, t);
+      below = name;
+    }
+  }
+  return builder.Build();
+}
+
+class SearchStartsTest : public ::testing::Test {
+ protected:
+  SearchStartsTest() : bytes_(TwoChains(20)) {
+    graph_ = *OpGraph::Parse(bytes_, {});
+    for (int k = 0; k < 2; ++k) {
+      Device& device = machine_.devices.emplace_back();
+      device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
+      device.type = "GPU";
+    }
+    logits_.num_ops = graph_.num_ops();
+    logits_.num_devices = 2;
+    options_.free_state = true;
+  }
+  SearchSpace Space() {
+    return *MakeSearchSpace(graph_, machine_, logits_, options_);
+  }
+  int32_t Unit(const SearchSpace& space, const char* name) const {
+    return space.unit_of[graph_.find(name)];
+  }
+
+  std::string bytes_;
+  OpGraph graph_;
+  Machine machine_;
+  Logits logits_;
+  PlanOptions options_;
+};
+
+TEST_F(SearchStartsTest, CoarseClustersHaveAllTheWorkOfTheUnits) {
+  const SearchSpace space = Space();
+  SearchRandom random(1);
+  const Clusters units = UnitClusters(space, 1.0);
+  const Clusters coarse = Coarsen(space, units, 8, &random);
+  EXPECT_LT(coarse.count, units.count / 2);
+  auto work = [](const Clusters& c) {
+    return std::accumulate(c.micros.begin(), c.micros.end(), 0.0);
+  };
+  EXPECT_NEAR(work(coarse), work(units), 1e-3 * work(units));
+  EXPECT_EQ(coarse.units.values.size(), units.units.values.size());
+  for (int32_t c = 0; c < coarse.count; ++c) {
+    for (int32_t u : coarse.units[c]) EXPECT_EQ(coarse.of_unit[u], c);
+  }
+}
+
+TEST_F(SearchStartsTest, AnAnnealedCutPutsChainsApartAndCutsNone) {
+  const SearchSpace space = Space();
+  SearchRandom random(1);
+  const UnitDevices cut = AnnealCut(space, UnitClusters(space, 1.0), {0, 1},
+                                    space.home, AnnealOptions(), &random);
+  for (const char* chain : {"a", "b"}) {
+    int32_t here = 0;
+    for (int k = 0; k < 20; ++k) {
+      here += cut[Unit(space, (chain + std::to_string(k)).c_str())];
+    }
+    EXPECT_TRUE(here == 0 || here == 20) << chain << ": " << here;
+  }
+  EXPECT_NE(cut[Unit(space, "a0")], cut[Unit(space, "b0")]);
+}
+
+TEST_F(SearchStartsTest, AListScheduleUsesBothDevices) {
+  const SearchSpace space = Space();
+  const UnitDevices placed = ListSchedule(space, UnitClusters(space, 1.0));
+  EXPECT_NE(placed[Unit(space, "a19")], placed[Unit(space, "b19")]);
+}
+
+TEST_F(SearchStartsTest, AContiguousCutFollowsDepthAndSpeed) {
+  machine_.devices[1].gflops = 3 * machine_.devices[0].gflops;
+  const SearchSpace space = Space();
+  const UnitDevices cut = ContiguousCut(space, {0, 1});
+  EXPECT_EQ(cut[Unit(space, "a0")], 0);
+  EXPECT_EQ(cut[Unit(space, "a10")], 1) << "three quarters are the second's";
+  EXPECT_EQ(cut[Unit(space, "b19")], 1);
+}
+
+TEST_F(SearchStartsTest, SamplesHaveThePolicysProbabilities) {
+  logits_.device.assign(2 * graph_.num_ops(), 0.0f);
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    logits_.device[2 * i + 1] = 1.0986123f;  // three to one
+  }
+  const SearchSpace space = Space();
+  SearchRandom random(5);
+  double second = 0, switches = 0;
+  constexpr int kSamples = 2000;
+  const int32_t unit = Unit(space, "a7");
+  for (int k = 0; k < kSamples; ++k) {
+    const UnitDevices sample = PolicySample(space, 1.0, 1, &random);
+    second += sample[unit];
+    switches += sample[unit] != sample[Unit(space, "b3")];
+  }
+  EXPECT_NEAR(second / kSamples, 0.75, 0.04);
+  EXPECT_EQ(switches, 0) << "one stretch, one noise";
+  EXPECT_EQ(PolicyArgmax(space)[unit], 1);
+}
+
+TEST_F(SearchStartsTest, ACriticalPathGoesThroughTransfersAndQueues) {
+  Simulation step;
+  const int32_t a0 = graph_.find("a0"), a1 = graph_.find("a1");
+  const int32_t b0 = graph_.find("b0");
+  auto task = [&](int32_t op, int32_t device, double start, double end) {
+    TaskSpan span;
+    span.op = op;
+    span.device = device;
+    span.start = start;
+    span.end = end;
+    step.tasks.push_back(span);
+  };
+  // b0 runs before a0, whose result travels from 20 to 25.
+  task(b0, 0, 0, 10);
+  task(a0, 0, 10, 20);
+  task(a1, 1, 25, 40);
+  step.transfers.push_back({a0, 0, 0, 1, 100, 20, 25});
+  std::vector<int32_t> device(graph_.num_ops(), 0);
+  device[a1] = 1;
+  const std::vector<CriticalWait> path = CriticalPath(graph_, {}, device, step);
+  ASSERT_EQ(path.size(), 5u);
+  EXPECT_EQ(path[0].kind, CriticalWait::kCompute);
+  EXPECT_EQ(path[0].op, a1);
+  EXPECT_EQ(path[1].kind, CriticalWait::kTransfer);
+  EXPECT_EQ(path[1].maker, a0);
+  EXPECT_EQ(path[1].micros, 5);
+  EXPECT_EQ(path[3].kind, CriticalWait::kQueue);
+  EXPECT_EQ(path[3].op, a0);
+  EXPECT_EQ(path[3].maker, b0);
+  EXPECT_EQ(path[4].op, b0);
+}
+
+}  // namespace
+}  // namespace grappler_go
