@@ -245,10 +245,10 @@ class Trainer:
 
     def _imitation_step(self) -> dict[str, float]:
         started = time.monotonic()
-        examples = []
-        for request in self._requests():
-            previous, *_ = self._local.draw(request)
-            examples.append((request.case, previous, self._teachers[request.case]))
+        examples = [
+            (request.case, self._local.before(request), self._teachers[request.case])
+            for request in self._requests()
+        ]
         loss, norm = self._learner.imitate(examples, self._config.imitation_learning_rate)
         return {
             "imitation/cross_entropy": loss,
