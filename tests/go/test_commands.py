@@ -31,6 +31,10 @@ def _untraced():
 def _flags_as_before():
     """Commands keep parsed flags in their module; each test starts afresh."""
     yield
+    forget_flags()
+
+
+def forget_flags():
     for name in ("train", "finetune", "evaluate", "export"):
         flags = command_module(name).FLAGS
         flags.unparse_flags()
@@ -53,12 +57,14 @@ def settings(**changed):
 @pytest.fixture(scope="module")
 def run(recorded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "mine"
-    assert main(["train", str(folder), f"--set=recorded={recorded}", *settings(), "--nojson"]) == 0
+    assert main(["train", str(folder), f"--set=recorded={recorded}", *settings()]) == 0
+    forget_flags()
     return folder
 
 
 def told(capsys, *arguments):
     """What a command prints as JSON."""
+    forget_flags()
     assert main([*map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -91,7 +97,8 @@ def test_a_misspelt_field_is_refused(tmp_path, capsys, arguments, message):
 def test_ablations_are_flags(tmp_path, recorded, capsys):
     folder = tmp_path / "run"
     flags = ["--no_superposition", "--no_recurrence", "--iterations=1"]
-    told(capsys, "train", folder, f"--set=recorded={recorded}", *settings(steps="0"), *flags)
+    whole = settings(**{"network.attention": "true", "network.superposition": "true", "steps": "0"})
+    told(capsys, "train", folder, f"--set=recorded={recorded}", *whole, *flags)
     network = json.loads((folder / "config.json").read_text())["network"]
     assert (network["superposition"], network["recurrence"]) == (False, False)
     assert (network["attention"], network["iterations"]) == (True, 1)

@@ -97,6 +97,16 @@ def test_log_probs_of_a_rollout_are_what_the_learner_computes(case):
     assert value == pytest.approx(float(heads.value), abs=1e-5)
 
 
+def test_what_is_imitated_from_is_what_is_drawn_from(case):
+    *_, local = learner_of(case)
+    for iterations in (1, 2):
+        request = rollouts.Request(0, 9, iterations)
+        previous, *_ = local.draw(request)
+        for mine, theirs in zip(local.before(request), previous, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+            assert (mine >= 0).all() == (iterations > 1)
+
+
 def test_an_update_makes_good_actions_likelier(case):
     config, network, learner, local = learner_of(case, learning_rate=1e-3, ent_coef=0.0)
     previous, actions, log_probs, value = local.draw(rollouts.Request(0, 5, 1))
@@ -116,7 +126,7 @@ def test_an_update_makes_good_actions_likelier(case):
 def test_imitation_learns_the_teachers_placement(case):
     config, _, learner, local = learner_of(case)
     best = imitate.teacher_actions(case, config.network)
-    previous, *_ = local.draw(rollouts.Request(0, 0, 1))
+    previous = local.before(rollouts.Request(0, 0, 1))
     first, _ = learner.imitate([(0, previous, best)], 1e-2)
     for _ in range(20):
         last, _ = learner.imitate([(0, previous, best)], 3e-2)

@@ -116,7 +116,7 @@ def test_another_config_is_not_mixed_into_a_run(cases, tmp_path):
 
 def test_families_with_one_graph_and_machines_with_one_device_train(tmp_path):
     config = go_graphs.config(
-        synthetic=1, min_ops=40, max_ops=60, machines=["p100x1"], machines_per_graph=1, steps=1
+        synthetic=1, min_ops=20, max_ops=200, machines=["p100x1"], machines_per_graph=1, steps=1
     )
     result = train.train(config, tmp_path)
     assert result.finished
@@ -132,14 +132,16 @@ def test_recorded_graphs_that_cannot_be_parsed_are_skipped_and_named(tmp_path):
     go_graphs.graph().save(tmp_path / "names.pb")
     (tmp_path / "names.json").write_text("[1")
     (tmp_path / "noise.pb").write_bytes(b"\xff" * 50)
-    go_graphs.graph(num_ops=30).save(tmp_path / "small.pb")
-    config = go_graphs.config(recorded=[str(tmp_path)], min_ops=40, machines=["p100x2"])
+    small = workloads.synthetic(1, 10, kind="layered", training=False, width=64, batch=16)
+    small.save(tmp_path / "small.pb")
+    least = small.op_graph().num_ops + 1
+    config = go_graphs.config(recorded=[str(tmp_path)], min_ops=least, machines=["p100x2"])
     skipped = {}
     cases = train.make_cases(config, tmp_path / "run", lambda *_: None, skipped.__setitem__)
     assert {case.family for case in cases} == {tmp_path.name}
     assert len(cases) == config.machines_per_graph
     assert {pathlib.Path(name).name for name in skipped} == {"names.pb", "noise.pb", "small.pb"}
-    assert "ops, not 40 to" in skipped[str(tmp_path / "small.pb")]
+    assert f"ops, not {least} to" in skipped[str(tmp_path / "small.pb")]
 
 
 def test_evaluation_families_are_refused():

@@ -270,6 +270,6 @@ def mean_steps(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
     them does not fit or failed."""
     steps: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        fits = row.step_us is not None and not row.out_of_memory
-        steps.setdefault((row.case, row.method), []).append(row.step_us if fits else math.inf)
+        step = math.inf if row.step_us is None or row.out_of_memory else row.step_us
+        steps.setdefault((row.case, row.method), []).append(step)
     return {key: float(np.mean(values)) for key, values in steps.items()}

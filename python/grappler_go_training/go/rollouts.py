@@ -9,8 +9,8 @@ there are, and whichever of them does what (ray_rollouts.py).
 """
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +19,12 @@ from grappler_go import native
 from grappler_go_training.go import sampling
 from grappler_go_training.go.environment import Case, Environment
 from grappler_go_training.go.inputs import GraphInputs, inputs_spec
-from grappler_go_training.go.network import Actions, GoNetwork, actions_spec
+from grappler_go_training.go.network import Actions, Encoded, GoNetwork, actions_spec
 from grappler_go_training.go.ppo import Rollout, log_probs_of_samples
 from grappler_go_training.go.train_config import TrainConfig
+
+# What fits a part of a seed.
+_MASK = 0x7FFFFFFF
 
 
 class Request(NamedTuple):
@@ -67,7 +70,7 @@ class LocalRollouts:
         self.environment = Environment(config.network, config.threads)
         self._inputs = [GraphInputs(*map(tf.constant, case.inputs)) for case in cases]
         self._spec = inputs_spec(json.loads(native.core().schema_json()))
-        self._samplers: dict[int, tf.types.experimental.PolymorphicFunction] = {}
+        self._traced: dict[tuple[str, int], tf.types.experimental.PolymorphicFunction] = {}
         self._decoder = tf.function(
             lambda inputs: sampling.greedy(network, inputs), input_signature=[self._spec]
         )
@@ -99,40 +102,57 @@ class LocalRollouts:
     def draw(self, request: Request) -> tuple[Actions, Actions, sampling.LogProbs, float]:
         """(previous [num_ops], actions [K, num_ops], their log-probabilities, value), as of
         Rollout."""
-        seed = np.array([request.seed & 0x7FFFFFFF, request.seed >> 31 & 0x7FFFFFFF], np.int32)
-        found = self._sampler(request.iterations)(self._inputs[request.case], seed)
-        previous, actions, log_probs, value = tf.nest.map_structure(lambda t: t.numpy(), found)
+        previous, actions, log_probs, value = self._run(self._sample, request)
         return previous, actions, log_probs, float(value)
+
+    def before(self, request: Request) -> Actions:
+        """[num_ops] by task: what draw() calls previous."""
+        found: Actions = self._run(self._previous, request)
+        return found
 
     def greedy(self, case: int) -> Actions:
         """[num_ops] by task: the policy's first choice."""
         found = self._decoder(self._inputs[case])
         return tf.nest.map_structure(lambda t: t.numpy(), found)
 
-    def _sampler(self, iterations: int) -> tf.types.experimental.PolymorphicFunction:
+    def _run(self, what: Callable[..., Any], request: Request) -> Any:
         """Traced once for each number of passes, for graphs of any size."""
-        if iterations not in self._samplers:
-            self._samplers[iterations] = tf.function(
-                lambda inputs, seed: self._sample(inputs, seed, iterations),
+        key = what.__name__, request.iterations
+        if key not in self._traced:
+            self._traced[key] = tf.function(
+                lambda inputs, seed: what(inputs, seed, request.iterations),
                 input_signature=[self._spec, tf.TensorSpec([2], tf.int32)],
             )
-        return self._samplers[iterations]
+        seed = np.array([request.seed & _MASK, request.seed >> 31 & _MASK], np.int32)
+        found = self._traced[key](self._inputs[request.case], seed)
+        return tf.nest.map_structure(lambda t: t.numpy(), found)
 
     def _sample(
         self, inputs: GraphInputs, seed: tf.Tensor, iterations: int
     ) -> tuple[Actions, Actions, sampling.LogProbs, tf.Tensor]:
-        network, temperature = self._network, self._config.temperature
-        seeds = tf.random.experimental.stateless_split(seed, iterations - 1 + self._config.samples)
-        encoded = network.encode(inputs)
-        previous = sampling.first_actions(network, inputs)
-        for number in range(iterations - 1):
-            heads = network.decode(encoded, inputs, previous)
-            previous = sampling.draw(heads, inputs.unit, seeds[number], temperature)
-        heads = network.decode(encoded, inputs, previous)
+        encoded = self._network.encode(inputs)
+        previous = self._passes(inputs, encoded, seed, iterations - 1)
+        heads = self._network.decode(encoded, inputs, previous)
+        seeds = tf.random.experimental.stateless_split(seed, self._config.samples)
         actions = tf.map_fn(
-            lambda one: sampling.draw(heads, inputs.unit, one, temperature),
-            seeds[iterations - 1 :],
+            lambda one: sampling.draw(heads, inputs.unit, one, self._config.temperature),
+            seeds,
             fn_output_signature=actions_spec(),
         )
         log_probs, _ = log_probs_of_samples(heads, actions)
         return previous, actions, log_probs, heads.value
+
+    def _previous(self, inputs: GraphInputs, seed: tf.Tensor, iterations: int) -> Actions:
+        if iterations == 1:
+            return sampling.first_actions(self._network, inputs)
+        return self._passes(inputs, self._network.encode(inputs), seed, iterations - 1)
+
+    def _passes(
+        self, inputs: GraphInputs, encoded: Encoded, seed: tf.Tensor, count: int
+    ) -> Actions:
+        actions = sampling.first_actions(self._network, inputs)
+        for number in range(count):
+            heads = self._network.decode(encoded, inputs, actions)
+            own = tf.random.experimental.stateless_fold_in(seed, number)
+            actions = sampling.draw(heads, inputs.unit, own, self._config.temperature)
+        return actions

@@ -24,7 +24,7 @@ from grappler_go_training.go.environment import (
     make_case,
 )
 from grappler_go_training.go.network import Actions, GoNetwork
-from grappler_go_training.go.ppo import Diverged, Learner, Rollout, explained_variance
+from grappler_go_training.go.ppo import Best, Diverged, Learner, Rollout, explained_variance
 from grappler_go_training.go.rollouts import LocalRollouts, Request, Rollouts
 from grappler_go_training.go.run_folder import RunFolder
 from grappler_go_training.go.teacher import TeacherCache
@@ -245,10 +245,10 @@ class Trainer:
 
     def _imitation_step(self) -> dict[str, float]:
         started = time.monotonic()
-        examples = []
-        for request in self._requests():
-            previous, *_ = self._local.draw(request)
-            examples.append((request.case, previous, self._teachers[request.case]))
+        examples = [
+            (request.case, self._local.before(request), self._teachers[request.case])
+            for request in self._requests()
+        ]
         loss, norm = self._learner.imitate(examples, self._config.imitation_learning_rate)
         return {
             "imitation/cross_entropy": loss,
@@ -261,7 +261,7 @@ class Trainer:
         batch = self._rollouts.collect(self._requests())
         rolled_out = time.monotonic()
         self._remember(batch)
-        better = {}
+        better: dict[int, Best] = {}
         for rollout in batch if self._config.best_coef else ():
             reward, actions = self._best[rollout.case]
             if reward > rollout.rewards.mean():
