@@ -133,7 +133,7 @@ def stopped_by_signals() -> Iterator[Any]:
     """What says whether Ctrl-C was pressed or the process was asked to end. A second time
     ends it at once."""
     asked = threading.Event()
-    before = {}
+    before: dict[int, Any] = {}
 
     def ask(number: int, frame: Any) -> None:
         asked.set()
@@ -146,8 +146,8 @@ def stopped_by_signals() -> Iterator[Any]:
     try:
         yield asked.is_set
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def tell(result: Any, as_json: bool) -> None:

@@ -8,6 +8,7 @@ fast one will look faster by chance, and must not be believed for that.
 """
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -145,7 +146,7 @@ class Race:
                 )
                 continue
             self._tell("compiling", f"{runner.name} ({number + 1} of {len(self.others)})")
-            if not self._survives(lambda r=runner: self._first_step(r), runner):
+            if not self._survives(functools.partial(self._first_step, runner), runner):
                 continue
             slowdown = self._second_steps(runner) / max(default_s, 1e-9)
             if slowdown > _HOPELESS:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 class Workload(Protocol):
     """What is asked of a workload; grappler_go_training.workloads has some."""
 
-    name: str
-    family: str
-    training: bool
-    num_devices: int
+    @property
+    def name(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+    @property
+    def training(self) -> bool: ...
+    @property
+    def num_devices(self) -> int: ...
 
     def graph(self) -> "CapturedGraph": ...
 

@@ -2,6 +2,7 @@
 ones, and what a user has recorded."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +109,7 @@ def recorded(folder: str | os.PathLike[str]) -> list[Source]:
         raise ValueError(
             f"{folder} has no recorded graph (.pb) in it: grappler-go record {folder} SCRIPT"
         )
-    return [Source(str(file), path.name, lambda file=file: _parsed(file)) for file in files]
+    return [Source(str(file), path.name, functools.partial(_parsed, file)) for file in files]
 
 
 def _parsed(file: pathlib.Path) -> CapturedGraph:
