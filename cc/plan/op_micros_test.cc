@@ -188,9 +188,28 @@ TEST(EstimateOpMicros, WithoutACpuItIsTheFirstDevice) {
   machine.devices[0].dispatch_us = 5;
   const OpMicros micros = EstimateOpMicros(graph, machine, Logits());
   EXPECT_FLOAT_EQ(micros.alone[op], 2 + 5);
-  EXPECT_FLOAT_EQ(micros.compiled[op], 2);
+  EXPECT_FLOAT_EQ(micros.compiled[op], 2 + 5) << "a kernel of its own";
   machine.devices.push_back(MakeDevice("/device:CPU:0", "CPU", 1));
   EXPECT_FLOAT_EQ(EstimateOpMicros(graph, machine, Logits()).alone[op], 16 + 1);
+}
+
+TEST(EstimateOpMicros, ThePolicysWordIsOfCpus) {
+  const OpGraph graph = Product();
+  const int32_t op = graph.find("op");
+  Machine machine;
+  machine.devices = {MakeDevice("/device:CPU:0", "CPU", 1),
+                     MakeDevice("/device:GPU:0", "GPU", 8)};
+  Logits logits;
+  logits.num_ops = graph.num_ops();
+  logits.op_micros.assign(graph.num_ops(), 100.0f);
+  logits.fused_micros.assign(graph.num_ops(), 50.0f);
+  std::vector<int32_t> device(graph.num_ops(), 0);
+  EXPECT_FLOAT_EQ(EstimateOpMicros(graph, machine, logits, device).alone[op],
+                  100);
+  device[op] = 1;
+  const OpMicros micros = EstimateOpMicros(graph, machine, logits, device);
+  EXPECT_FLOAT_EQ(micros.alone[op], 2 + machine.devices[1].dispatch_us);
+  EXPECT_EQ(micros.device, device);
 }
 
 // Of a machine on which a product of matrices takes a microsecond for each
