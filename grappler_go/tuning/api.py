@@ -30,8 +30,9 @@ class Row:
       speedup: the default's time divided by its own, median of rounds in which both
         ran; NaN: not timed.
       rounds: how many.
-      state: "default", "best", "slower", "failed" or "skipped".
-      why: of the last three.
+      state: "default", "best", "slower", "failed", "skipped", or "racing" where time was up
+        before it could be judged.
+      why: of all but the first two.
     """
 
     name: str

@@ -38,7 +38,7 @@ class Runner:
       readings: seconds of a step, one a round that it was in.
       base: the default's of the same rounds.
       state: "waiting", "racing", "slower", "failed", "skipped", "best".
-      why: for "failed", "skipped" and "slower".
+      why: for all but "waiting" and "best".
     """
 
     name: str
@@ -193,6 +193,7 @@ class Race:
                 self.winner = None
                 return
         base, own = winner.base[before:], winner.readings[before:]
+        winner.why = f"time was up after {len(own)} rounds of its own: too few to judge"
         if len(own) >= judge.LEAST_ROUNDS:
             self.verdict = judge.judge(base, own)
             winner.state = "best" if self.verdict.faster else "slower"
