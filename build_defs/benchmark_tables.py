@@ -9,7 +9,8 @@ A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
-`bench gains --out` wrote. Nothing as long as there is no such file.
+`bench gains --out` wrote. Nothing as long as there is no such file. A table without its
+file says so.
 """
 
 import json
@@ -191,7 +192,7 @@ def _table(name: str) -> str:
     path = DOCS / "results" / name
     if path.suffix == ".jsonl":
         if not path.exists():
-            return ""
+            return "Not measured yet.\n"
         lines = path.read_text(encoding="utf-8").splitlines()
         read = [json.loads(line) for line in lines]
         return _fidelity(name, read) if "simulated_ms" in read[0] else _outputs(read)

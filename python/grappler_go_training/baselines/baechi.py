@@ -2,8 +2,9 @@
 
 Source of all three: Jeon et al., "Baechi: Fast Device Placement of Machine Learning
 Graphs" (SoCC 2020) and github.com/beomyeol/baechi. Where all of ours differ: the memory
-of an op is what it holds at the step's peak on one device (Problem.unit_bytes), not the
-sum of what it allocates; a unit that fits nowhere goes where most is left instead of failing,
+of an op is what it holds at the step's peak on one device (Problem.unit_bytes), and each
+device keeps room for what comes and goes (Problem.passing_bytes), where theirs is the sum
+of what it allocates; a unit that fits nowhere goes where most is left instead of failing,
 and the simulator then reports out of memory; transfers wait for others on the same link,
 where theirs wait for all others of either device; what is placed as one (coplace.py) is
 not fused to one op as well.
@@ -36,7 +37,7 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """
     problem = CoplacedProblem(problem)
     weight = problem.unit_bytes
-    limits = problem.memory_bytes
+    limits = problem.memory_bytes - problem.passing_bytes
     if not weight.any():
         weight = problem.unit_mean_micros
         limits = np.full(problem.num_devices, np.inf)

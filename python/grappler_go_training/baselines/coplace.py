@@ -16,6 +16,9 @@ _WRAPPERS = re.compile(
     r"ConstantFolding|ArithmeticOptimizer|cond|while"
 )
 
+# Of what a device would have if all had the same, the most that one unit is joined to.
+_LARGEST_SHARE = 0.25
+
 
 def scope_of(name: str) -> list[str]:
     """The scopes of an op as the forward pass has them: gradient_tape/a/b/MatMul_1 and
@@ -72,8 +75,9 @@ class CoplacedProblem(Problem):
     gradients of an op go with the op. Only units that may go to the same devices are
     joined.
 
-    A network without branches so becomes one unit. There is nothing in it that could run
-    side by side; where it does not fit one device, this is no help.
+    We differ in that, but for a weight with its product, nothing is joined that holds
+    more than a quarter of a device's fair share of the step's memory: a network without
+    branches would become one unit, and where that fits no device nothing could be placed.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -108,11 +112,19 @@ class CoplacedProblem(Problem):
             return unit
 
         unit_of = apart.unit_of.tolist()
+        nbytes = apart.unit_bytes.tolist()
+        types = apart.graph.ops
+        limit = _LARGEST_SHARE * sum(nbytes) / len(apart.targets)
         for op, other in self._pairs():
             a, b = unit_of[op], unit_of[other]
             if may[a] and may[b] and choice[a] == choice[b]:
                 low, high = sorted((root(a), root(b)))
+                too_large = nbytes[low] + nbytes[high] > limit
+                too_large = too_large and types[op] != "ReadVariableOp"
+                if low == high or too_large:
+                    continue
                 parent[high] = low
+                nbytes[low] += nbytes[high]
         return np.array([root(unit) for unit in range(apart.num_units)], np.int64)
 
     def _pairs(self) -> list[tuple[int, int]]:

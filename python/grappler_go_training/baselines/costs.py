@@ -99,10 +99,18 @@ def tensors_of(graph: "OpGraph") -> Tensors:
     )
 
 
-def alive_bytes(graph: "OpGraph", tensors: Tensors, step: "Simulation") -> npt.NDArray[np.float64]:
-    """[num_ops] bytes of each op's outputs that are alive when a step on one device, with
-    its timeline, is at its peak. Views have none; they keep what they look at alive. What
-    is written over an input counts as well as that."""
+def alive_bytes(
+    graph: "OpGraph", tensors: Tensors, step: "Simulation"
+) -> tuple[npt.NDArray[np.float64], float]:
+    """What a step holds in memory, of one simulated on one device with its timeline.
+
+    Views and reads of variables have no bytes of their own; views keep what they look at
+    alive. What is written over an input counts as well as that.
+
+    Returns:
+      [num_ops] bytes of each op's outputs that are alive at the step's peak; and the most
+      bytes that are alive together, at any time, of all others.
+    """
     assert step.timeline is not None
     begin, end = _begin_and_end(graph, tensors, step.timeline.tasks)
     views = np.array(graph.op_classes, dtype=object) == "shape"
@@ -123,8 +131,23 @@ def alive_bytes(graph: "OpGraph", tensors: Tensors, step: "Simulation") -> npt.N
         if is_view[src]:
             until[src] = max(until[src], until[dst])
     peak_at = step.devices[0].peak_at_ms * 1e3
-    alive = (begin[tensors.src] <= peak_at) & (np.array(last) > peak_at) & ~views[tensors.src]
-    return sum_by(tensors.src, tensors.bytes * alive, graph.num_ops)
+    allocated = ~views & (np.array(graph.ops, dtype=object) != "ReadVariableOp")
+    made, gone = begin[tensors.src], np.array(last)
+    nbytes = tensors.bytes * allocated[tensors.src]
+    alive = (made <= peak_at) & (gone > peak_at)
+    return sum_by(tensors.src, nbytes * alive, graph.num_ops), _most_together(
+        made[~alive], gone[~alive], nbytes[~alive]
+    )
+
+
+def _most_together(
+    made: npt.NDArray[np.float64], gone: npt.NDArray[np.float64], nbytes: npt.NDArray[np.float64]
+) -> float:
+    """The most bytes at once; what goes at a time is gone before what is made then."""
+    when = np.concatenate([gone, made])
+    change = np.concatenate([-nbytes, nbytes])
+    order = np.lexsort((change, when))
+    return float(np.cumsum(change[order]).max(initial=0.0))
 
 
 def _begin_and_end(

@@ -41,7 +41,7 @@ class Schedule:
         self.free_at = [0.0] * problem.num_devices
         self.device_of = [-1] * problem.graph.num_ops
         self.end = [0.0] * problem.graph.num_ops
-        self.room = problem.memory_bytes.tolist()
+        self.room = (problem.memory_bytes - problem.passing_bytes).tolist()
         self._in_tensor = tensors.edge_tensor.tolist()
         # [tensor, device] when what was sent arrives; [src][dst] when a link is free.
         self._arrival: dict[tuple[int, int], float] = {}

@@ -165,15 +165,27 @@ class Problem:
         are alive when it is reached: what the forward pass keeps for the backward pass
         counts in full, what comes and goes does not.
         """
+        return costs.sum_by(self.unit_of, self._memory[0], self.num_units)
+
+    @functools.cached_property
+    def passing_bytes(self) -> float:
+        """What a device needs beside its units' unit_bytes, for what comes and goes: the
+        most of it that is alive at once on one device."""
+        return self._memory[1]
+
+    @functools.cached_property
+    def _memory(self) -> tuple[_Floats, float]:
+        """([num_ops] as unit_bytes, passing_bytes)."""
         resident = self.graph.resident_bytes.astype(np.float64)
         unlimited = grappler_go.Machine("one device", devices=[self.machine.devices[0]])
         step = grappler_go.simulate(self.graph, None, unlimited, timeline=True)
-        peak = sum(step.peak_bytes.values())
-        weights = costs.alive_bytes(self.graph, self.tensors, step) * (resident == 0)
-        total = float(weights.sum())
+        held, passing = costs.alive_bytes(self.graph, self.tensors, step)
+        held *= resident == 0
+        total = float(held.sum())
         if total > 0:
-            weights *= max(0.0, peak - float(resident.sum())) / total
-        return costs.sum_by(self.unit_of, weights + resident, self.num_units)
+            peak = sum(step.peak_bytes.values())
+            held *= max(0.0, peak - float(resident.sum())) / total
+        return held + resident, passing
 
     @functools.cached_property
     def memory_bytes(self) -> _Floats:
