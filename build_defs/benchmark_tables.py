@@ -4,8 +4,8 @@
     python build_defs/benchmark_tables.py --check  # fails if they are not up to date
 
 A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
-`grappler-go bench --save` wrote, `bench overhead`, `bench simulator` and `bench fidelity`
-among them, or `bench outputs --out`.
+`grappler-go bench --save` wrote, `bench overhead`, `bench simulator`, `bench fidelity` and
+`bench memory` among them, or `bench outputs --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; nothing as long as there is no such file.
@@ -131,6 +131,7 @@ def _table(name: str) -> str:
         ("graphs", _overhead),
         ("simulator", _simulator),
         ("fidelity", _fidelity),
+        ("memory", _memory),
         ("programs", _programs_of),
     ):
         if key in stored:
@@ -190,6 +191,35 @@ def _fidelity(stored: dict[str, Any]) -> str:
         for one in stored["fidelity"]
     ]
     return f"Costs: {stored['machine']}.\n\n" + _rows(head, rows)
+
+
+def _memory(stored: dict[str, Any]) -> str:
+    """Programs are rows; of each mode the measured share of the peak and the time."""
+    compared = [one for one in stored["memory"] if not one["error"]]
+    names = list(dict.fromkeys(mode["name"] for one in compared for mode in one["modes"]))
+    names.sort(key=_MEMORY_MODES.index)
+    rows = []
+    for one in compared:
+        modes = {mode["name"]: mode for mode in one["modes"]}
+        rows.append([one["program"], *(_memory_cell(modes.get(name)) for name in names)])
+    return _rows(["peak (step time)", *names], rows)
+
+
+_MEMORY_MODES = (
+    *("default", "limit 0.8", "limit 0.6", "limit 0.4"),
+    *("by hand", "at by hand", "sqrt n", "at sqrt n"),
+)
+
+
+def _memory_cell(mode: dict[str, Any] | None) -> str:
+    if mode is None:
+        return ""
+    if mode["error"]:
+        return "failed"
+    if mode["name"] == "default":
+        return f"{mode['peak_bytes'] / 1e6:,.0f} MB ({_figure(mode['median_ms'])} ms)"
+    mark = "**" if mode["fits"] else ""
+    return f"{mark}{mode['peak_share']:.2f}{mark} ({mode['time_ratio']:.2f}x)"
 
 
 def _programs_of(stored: dict[str, Any]) -> str:

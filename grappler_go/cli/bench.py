@@ -34,6 +34,12 @@ plans that differ by more than 5 %, share of pairs in the right order, median er
 time, of its ratio to the step without a plan, and of peak memory; beside it TensorFlow's
 own cost model on the same placements. Needs the training package; --out as above.
 
+`bench memory` trains steps with a memory limit: peak of memory as measured and step time
+in turns, at --limits of TensorFlow's own peak; beside it tf.recompute_grad put by hand
+around a program's layers, √n checkpointing (with the training package), and ours with what
+those take as its limit. Without PROGRAM, training steps whose activations are most of
+their memory; --out as above.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
@@ -43,6 +49,7 @@ Examples:
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
   grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
   grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
+  grappler-go bench memory deep-mlp vit --limits=0.6,0.4 --out=memory.jsonl --chart=memory.png
   grappler-go bench fidelity mlp-train dlrm-train --plans=10 --out=fidelity.jsonl --chart=f.png
 """
 
@@ -54,6 +61,7 @@ from grappler_go.bench import harness, models, outputs
 from grappler_go.cli import (
     bench_baselines,
     bench_fidelity,
+    bench_memory,
     bench_outputs,
     bench_overhead,
     bench_simulator,
@@ -63,13 +71,14 @@ from grappler_go.cli import (
 
 USAGE = (
     "[flags] PROGRAM... | overhead | simulator | outputs [PROGRAM...] | baselines"
-    " | fidelity [PROGRAM...]"
+    " | fidelity [PROGRAM...] | memory [PROGRAM...]"
 )
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
 bench_fidelity.define_flags(FLAGS)
+bench_memory.define_flags(FLAGS)
 flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
@@ -92,7 +101,7 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "out",
     None,
-    "outputs, baselines, fidelity: a file that gets a JSON line a program or a plan.",
+    "outputs, baselines, fidelity, memory: a file that gets a JSON line a program or a plan.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -119,6 +128,8 @@ def run(args: list[str]) -> int:
         return bench_outputs.run(args[1:], _outputs_options(), FLAGS.out, FLAGS.json)
     if args[:1] == ["fidelity"]:
         return bench_fidelity.run(args[1:], FLAGS)
+    if args[:1] == ["memory"]:
+        return bench_memory.run(args[1:], common.settings_from(FLAGS), FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:
