@@ -12,9 +12,9 @@
 namespace grappler_go {
 namespace {
 
-// Runs of ops that all simulations of a search may have together; about half a
-// second.
-constexpr int64_t kMaxSimulatedOps = 1'500'000;
+// Runs of ops that all simulations of a search may have together; about a third
+// of a second.
+constexpr int64_t kMaxSimulatedOps = 1'000'000;
 constexpr int64_t kMinSimulations = 60, kMaxSimulations = 1000;
 // The share of the excess that a batch of moves should take off.
 constexpr double kBatchShare = 0.2;
@@ -49,6 +49,7 @@ class Search {
       limit_ = problem_.limit;
       if (best_.choice.peak_bytes >= before) break;
     }
+    Exchange();
     return std::move(best_.choice);
   }
 
@@ -160,6 +161,41 @@ class Search {
       set[op] = 0;
       Trial next = Try(std::move(set));
       if (Meets(next)) now = std::move(next);
+    }
+  }
+
+  // Ops in or out, one at a time and then two, as long as that helps. Small
+  // graphs have simulations left for it, in which batches are coarse.
+  void Exchange() {
+    std::vector<int32_t> ops;
+    for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+      const bool may = moves_.may_run_again(i) || moves_.could_wait_for(i) >= 0;
+      if (may && AllocatedBytes(graph_, i) > 0) ops.push_back(i);
+    }
+    Trial now = best_;
+    now.excess = Excess(now.lifetimes);
+    const auto flip = [&](int32_t a, int32_t b) {
+      std::vector<uint8_t> set = now.chosen;
+      set[a] ^= 1;
+      if (b != a) set[b] ^= 1;
+      Trial next = Try(std::move(set));
+      if (std::make_pair(next.excess, next.choice.micros) >=
+          std::make_pair(now.excess, now.choice.micros)) {
+        return false;
+      }
+      now = std::move(next);
+      return true;
+    };
+    for (size_t k = 0, distance = 0; distance < ops.size();) {
+      if (simulations_left_ <= 0) return;
+      if (k + distance >= ops.size()) {
+        ++distance;
+        k = 0;
+      } else if (flip(ops[k], ops[k + distance])) {
+        distance = k = 0;
+      } else {
+        ++k;
+      }
     }
   }
 

@@ -18,6 +18,7 @@
 // 3. What meets the limit is thinned out: the dearest clones first, each is
 // left
 //    out if the limit still holds without it.
+// 4. With simulations left, ops are taken in and out by ones and twos.
 #ifndef GRAPPLER_GO_PLAN_RECOMPUTE_SEARCH_H_
 #define GRAPPLER_GO_PLAN_RECOMPUTE_SEARCH_H_
 

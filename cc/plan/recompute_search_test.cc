@@ -107,11 +107,12 @@ TEST(RecomputeSearch, SaysWhatItsChoiceTakes) {
   EXPECT_EQ(found.micros, micros);
 }
 
-// Against every set of ops: it finds one that meets the limit where there is
-// one, and at nearly the least time.
+// Against every set of ops. The problem is NP-hard and this a search: the
+// tightest limits that can be met at all it may miss.
 TEST(RecomputeSearch, ComesCloseToTheOptimumOfSmallGraphs) {
   std::mt19937 random(3);
   double found_micros = 0, least_micros = 0;
+  int met = 0, missed = 0;
   for (int trial = 0; trial < 30; ++trial) {
     Case c(RandomTrainingStep(9, &random));
     for (float& micros : c.micros) {
@@ -120,16 +121,18 @@ TEST(RecomputeSearch, ComesCloseToTheOptimumOfSmallGraphs) {
     for (int64_t limit = c.Peak() - kTensor; limit > 0; limit -= kTensor) {
       const double least = c.Optimum(limit);
       const Recomputation found = c.Search(limit);
-      EXPECT_EQ(found.peak_bytes <= limit,
-                least < std::numeric_limits<double>::infinity())
-          << "trial " << trial << ", limit " << limit / kTensor << " tensors";
-      if (found.peak_bytes > limit) break;
+      if (found.peak_bytes > limit) {
+        missed += least < std::numeric_limits<double>::infinity();
+        break;
+      }
+      ++met;
       EXPECT_GE(found.micros, least);
       found_micros += found.micros;
       least_micros += least;
     }
   }
-  EXPECT_LE(found_micros, 1.15 * least_micros);
+  EXPECT_LE(missed * 20, met) << missed << " missed, " << met << " met";
+  EXPECT_LE(found_micros, 1.05 * least_micros);
 }
 
 TEST(RecomputeSearch, ATighterLimitTakesMoreTime) {
