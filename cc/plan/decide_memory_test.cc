@@ -168,6 +168,33 @@ TEST_F(DecideMemoryTest, WhatThePolicyAskedForComesFirst) {
   EXPECT_EQ(plan.recompute.at(graph_.find("t3")), 1);
 }
 
+TEST_F(DecideMemoryTest, WhatIsNeededLateWaitsRatherThanRunTwice) {
+  // The squares need only their layer, which is kept anyway.
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64});
+  std::string last = "x";
+  for (int i = 0; i < 8; ++i) {
+    const std::string n = std::to_string(i);
+    builder.Node("m" + n, "MatMul", {last, last}, kT);
+    builder.Node("gradient_tape/s" + n, "Square", {"m" + n}, kT);
+    last = "m" + n;
+  }
+  for (int i = 8; i-- > 0;) {
+    const std::string n = std::to_string(i);
+    builder.Node("gradient_tape/p" + n, "MatMul", {last, "m" + n}, kT);
+    builder.Node("gradient_tape/g" + n, "Mul",
+                 {"gradient_tape/p" + n, "gradient_tape/s" + n}, kT);
+    last = "gradient_tape/g" + n;
+  }
+  Parse(builder.Retval("out", last).Build());
+  EXPECT_TRUE(Decide().order.empty()) << "no limit was given";
+  options_.memory_fraction = 0.7;
+  const Plan plan = Decide();
+  EXPECT_LE(plan.peak_bytes_after, 0.7 * plan.peak_bytes_before);
+  EXPECT_EQ(plan.num_recomputed(), 0);
+  EXPECT_FALSE(plan.order.empty());
+}
+
 // Branches that all may start at once: without an order, all of their large
 // tensors are alive together.
 std::string Branches() {

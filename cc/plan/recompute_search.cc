@@ -15,7 +15,7 @@ namespace {
 // Runs of ops that all simulations of a search may have together; about a third
 // of a second.
 constexpr int64_t kMaxSimulatedOps = 1'000'000;
-constexpr int64_t kMinSimulations = 60, kMaxSimulations = 1000;
+constexpr int64_t kMinSimulations = 60, kMaxSimulations = 500;
 // The share of the excess that a batch of moves should take off.
 constexpr double kBatchShare = 0.2;
 // Segments that the forward pass is cut into.
