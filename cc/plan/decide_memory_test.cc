@@ -147,8 +147,8 @@ TEST_F(DecideMemoryTest, RandomOpsAreNeverRunAgain) {
   Parse(TrainingStep("RandomShuffle"));
   options_.memory_limit = 1;
   const Plan plan = Decide();
-  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
-    if (graph_.has(i, kRandom)) {
+  for (size_t i = 0; i < plan.recompute.size(); ++i) {
+    if (graph_.has(static_cast<int32_t>(i), kRandom)) {
       EXPECT_EQ(plan.recompute[i], 0);
     }
   }
