@@ -256,7 +256,7 @@ def _residual_block(channels: int, stride: int) -> _Block:
     return _Block(call, *convs, *norms, *([short] if stride > 1 else []))
 
 
-@_network("resnet", "ResNet-20 with group normalisation, 16 images of 32 x 32")
+@_network("resnet", "ResNet-20 with group normalisation, 32 images of 32 x 32")
 def _resnet() -> Network:
     import tensorflow as tf
 

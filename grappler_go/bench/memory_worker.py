@@ -17,6 +17,7 @@ Requests (see grappler_go.bench.process):
   {"do": "resident"}  -> VmHWM since the start, bytes
 """
 
+import functools
 import os
 import sys
 import time
@@ -61,7 +62,7 @@ class MemoryWorker:
             if not isinstance(function, tf.types.experimental.PolymorphicFunction):
                 function = tf.function(function)
             args = program.args
-            self._steps[by_hand] = lambda function=function, args=args: function(*args)
+            self._steps[by_hand] = functools.partial(function, *args)
             traced = function.get_concrete_function(*args)
             variables.update((id(v), v) for v in traced.graph.variables)
         self._first_values = [(v, v.numpy()) for v in variables.values()]
