@@ -4,8 +4,8 @@
     python build_defs/benchmark_tables.py --check  # fails if they are not up to date
 
 A table stands between `<!-- table: FILE -->` and `<!-- end -->`; FILE is what
-`grappler-go bench --save` wrote, `bench overhead` and `bench simulator` among them, or
-`bench outputs --out` or `bench fidelity --out`.
+`grappler-go bench --save` wrote, `bench overhead`, `bench simulator` and `bench memory` among
+them, or `bench outputs --out` or `bench fidelity --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
@@ -200,6 +200,7 @@ def _table(name: str) -> str:
     for key, table in (
         ("graphs", _overhead),
         ("simulator", _simulator),
+        ("memory", _memory),
         ("programs", _programs_of),
     ):
         if key in stored:
@@ -309,6 +310,35 @@ def _reached(found: list[Any]) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
+
+
+def _memory(stored: dict[str, Any]) -> str:
+    """Programs are rows; of each mode the measured share of the peak and the time."""
+    compared = [one for one in stored["memory"] if not one["error"]]
+    names = list(dict.fromkeys(mode["name"] for one in compared for mode in one["modes"]))
+    names.sort(key=_MEMORY_MODES.index)
+    rows = []
+    for one in compared:
+        modes = {mode["name"]: mode for mode in one["modes"]}
+        rows.append([one["program"], *(_memory_cell(modes.get(name)) for name in names)])
+    return _rows(["peak (step time)", *names], rows)
+
+
+_MEMORY_MODES = (
+    *("default", "limit 0.8", "limit 0.6", "limit 0.4"),
+    *("by hand", "at by hand", "sqrt n", "at sqrt n"),
+)
+
+
+def _memory_cell(mode: dict[str, Any] | None) -> str:
+    if mode is None:
+        return ""
+    if mode["error"]:
+        return "failed"
+    if mode["name"] == "default":
+        return f"{mode['peak_bytes'] / 1e6:,.0f} MB ({_figure(mode['median_ms'])} ms)"
+    mark = "**" if mode["fits"] else ""
+    return f"{mark}{mode['peak_share']:.2f}{mark} ({mode['time_ratio']:.2f}x)"
 
 
 def _programs_of(stored: dict[str, Any]) -> str:

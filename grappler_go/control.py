@@ -112,8 +112,9 @@ def enable(
         which logical devices cannot be configured.
       decisions: which of "device", "fusion", "memory" may be made.
       memory_limit: predicted peak above which ops are recomputed for the
-        backward pass: bytes as an int, "4GB", "512MiB", or a float between 0 and
-        1 for that fraction of the physical memory. None: nothing is recomputed.
+        backward pass, variables and arguments included: bytes as an int, "4GB",
+        "512MiB", or a float between 0 and 1 for that share of the peak predicted
+        without a limit. None: nothing is recomputed.
       budget_ms: milliseconds that the pass may spend on one graph, the policy
         included; past it, the graph is left alone. None: 2000.
       min_gain: predicted gain, as a share of the step, below which a graph is

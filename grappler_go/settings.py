@@ -41,29 +41,35 @@ _UNITS = {
 }
 
 
-def parse_memory_limit(value: int | float | str | None) -> int:
-    """Bytes that the predicted peak should not pass; 0 for no limit.
+def parse_memory_limit(value: int | float | str | None) -> dict[str, int | float]:
+    """What the predicted peak should not pass, as `_core.set_config` takes it:
+    {"memory_limit": bytes, "memory_fraction": share of the peak without a limit}, both 0
+    for no limit.
 
     Args:
-      value: None (no limit), bytes as an int, a fraction of the physical memory
-        as a float between 0 and 1, or text such as "4GB" or "512 MiB".
+      value: None (no limit), bytes as an int, a fraction of the peak that is predicted
+        without a limit as a float between 0 and 1, or either as text: "4GB", "512 MiB",
+        "0.6".
 
     Raises:
       ValueError: none of these.
     """
+    limit: dict[str, int | float] = {"memory_limit": 0, "memory_fraction": 0.0}
     if value is None:
-        return 0
+        return limit
+    number, unit = value, ""
     if isinstance(value, str):
-        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
-        if match and match[2].upper() in _UNITS and float(match[1]) > 0:
-            return int(float(match[1]) * _UNITS[match[2].upper()])
-    elif isinstance(value, float) and 0 < value < 1:
-        return int(value * devices_lib.physical_memory_bytes())
-    elif isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*", value)
+        if match and match[2].upper() in _UNITS:
+            number, unit = float(match[1]), match[2].upper()
+    if isinstance(number, float) and 0 < number < 1 and not unit:
+        return {**limit, "memory_fraction": number}
+    is_bytes = isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
+    if is_bytes and isinstance(number, int | float) and number * _UNITS[unit] >= 1:
+        return {**limit, "memory_limit": int(number * _UNITS[unit])}
     raise ValueError(
-        f"memory_limit={value!r}: expected bytes (an int above 0), a fraction of the "
-        'physical memory (a float between 0 and 1), or text such as "4GB" or "512MiB"'
+        f"memory_limit={value!r}: expected bytes (an int above 0), a fraction of the peak "
+        'without a limit (a float between 0 and 1), or text such as "4GB", "512MiB" or "0.6"'
     )
 
 
@@ -201,7 +207,7 @@ def native_config(
     """
     config: dict[str, Any] = {"enabled": True, "capture": False}
     config.update(parse_decisions(decisions))
-    config["memory_limit"] = parse_memory_limit(memory_limit)
+    config.update(parse_memory_limit(memory_limit))
     if budget_ms is not None:
         if budget_ms <= 0:
             raise ValueError(f"budget_ms={budget_ms!r}: expected milliseconds above 0")

@@ -263,13 +263,12 @@ assert len(grappler_go.reports()) == 1
     [(None, 0), (123, 123), ("4GB", 4 * 10**9), ("1.5 GiB", 3 * 2**29), ("512mb", 512 * 10**6)],
 )
 def test_memory_limits(value, expected):
-    assert settings.parse_memory_limit(value) == expected
+    assert settings.parse_memory_limit(value) == {"memory_limit": expected, "memory_fraction": 0}
 
 
-def test_a_memory_limit_may_be_a_share_of_the_machine():
-    total = devices.physical_memory_bytes()
-    assert total > 10**8
-    assert settings.parse_memory_limit(0.5) == total // 2
+@pytest.mark.parametrize("value", [0.6, "0.6", ".6"])
+def test_a_memory_limit_may_be_a_share_of_the_peak_without(value):
+    assert settings.parse_memory_limit(value) == {"memory_limit": 0, "memory_fraction": 0.6}
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, 0.0, "4 apples", "GB", "-1GB", "0", True, [1]])
@@ -316,6 +315,7 @@ def test_advanced_settings_are_the_cores_and_have_its_defaults():
     # What has an argument of its own, or is no setting of a user's.
     others = {"enabled", "capture", "policy", "policy_spec", "machine", "devices_exist"}
     others |= {"device", "fusion", "memory", "memory_limit", "budget_ms", "min_gain", "record_dir"}
+    others |= {"memory_fraction"}  # memory_limit="0.6"
     others |= {"free_state"}  # for simulations: the pass refuses such plans
     answer = helpers.run_python(
         "import json\n"

@@ -468,7 +468,7 @@ def test_json_has_null_where_there_is_no_number(capsys):
         (["--policy=mine:decide"], {"policy": "mine:decide"}),
         (["--devices=p100x8.json"], {"devices": "p100x8.json"}),
         (["--memory_limit=4GB"], {"memory_limit": "4GB"}),
-        (["--memory_limit=0.5"], {"memory_limit": 0.5}),
+        (["--memory_limit=0.5"], {"memory_limit": "0.5"}),
         (["--min_gain=0.2", "--budget_ms=50"], {"min_gain": 0.2, "budget_ms": 50}),
     ],
 )

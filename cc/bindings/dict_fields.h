@@ -164,6 +164,7 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("free_state", options.free_state);
   visit("min_gain", options.min_gain);
   visit("memory_limit", options.memory_limit);
+  visit("memory_fraction", options.memory_fraction);
   visit("min_group_ops", options.min_group_ops);
   visit("group_launch_micros", options.group_launch_micros);
   visit("group_tensor_micros", options.group_tensor_micros);

@@ -45,36 +45,48 @@ bool RecomputeClones::UserReadsClone(int32_t op, const OutputEdge& out) const {
          Trigger(op, place_[out.dst]) >= 0;
 }
 
+int32_t RecomputeClones::CouldWaitFor(int32_t op) const {
+  // Later, a variable may hold another value.
+  constexpr uint32_t kStays = kPreserved | kStateful | kRandom |
+                              kReadsVariable | kWritesVariable | kControlFlow |
+                              kInLoop | kConditional | kConstant | kSource |
+                              kSink | kUnknownOp | kHasSubgraph | kRefTyped;
+  if (place_[op] == op || graph_.has(op, kStays)) return -1;
+  return Trigger(op, place_[op]);
+}
+
 bool RecomputeClones::MayTrigger(const InputEdge& in) const {
   return !in.back_edge && graph_.has(in.src, kBackward) &&
          !graph_.has(in.src, kNoTrigger) && place_[in.src] == in.src;
 }
 
-// Does an op of the backward pass only wait for the forward pass? Constants,
-// shapes and variables are read in the backward pass too, but early.
-bool RecomputeClones::WaitsForForwardOnly(int32_t op) const {
-  int32_t forward = -1, backward = -1;
-  for (const InputEdge& in : graph_.inputs(op)) {
-    int32_t* deepest = graph_.has(in.src, kBackward) ? &backward : &forward;
-    *deepest = std::max(*deepest, graph_.depth(in.src));
-  }
-  return forward >= backward && forward >= 0;
-}
-
 void RecomputeClones::PlaceOps() {
   const int32_t n = graph_.num_ops();
+  // The depth of the last op of the forward pass that each depends on; -1 for
+  // none. Constants and variables are there from the beginning.
+  constexpr uint32_t kThere = kConstant | kSource | kReadsVariable;
+  std::vector<int32_t> waits_for(n, -1);
+  for (int32_t op = 0; op < n; ++op) {
+    if (graph_.has(op, kThere)) continue;
+    for (const InputEdge& in : graph_.inputs(op)) {
+      if (!in.back_edge) {
+        waits_for[op] = std::max(waits_for[op], waits_for[in.src]);
+      }
+    }
+    if (!graph_.has(op, kBackward)) waits_for[op] = graph_.depth(op);
+  }
   place_.resize(n);
   for (int32_t op = n - 1; op >= 0; --op) {
     place_[op] = op;
     if (!graph_.has(op, kBackward) || graph_.has(op, kInLoop) ||
-        !WaitsForForwardOnly(op)) {
+        waits_for[op] < 0) {
       continue;
     }
     int32_t first = n;
     for (const OutputEdge& out : graph_.outputs(op)) {
       if (out.dst > op) first = std::min(first, place_[out.dst]);
     }
-    if (first < n) place_[op] = first;
+    if (first < n && waits_for[op] < waits_for[first]) place_[op] = first;
   }
 }
 

@@ -7,6 +7,7 @@
 #include "cc/base/counted.h"
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
+#include "cc/plan/simulate_plan.h"
 #include "cc/sim/liveness.h"
 
 namespace grappler_go {
@@ -48,14 +49,15 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
   if (!plan.order.empty()) {
     add(std::to_string(plan.order.size()) + " ops held back");
   }
-  if (options.memory && options.memory_limit > 0) {
+  const int64_t limit = MemoryLimit(options, plan.peak_bytes_before);
+  if (options.memory && limit > 0) {
     constexpr double kMiB = 1 << 20;
-    const bool reached = plan.peak_bytes_after <= options.memory_limit;
+    const bool reached = plan.peak_bytes_after <= limit;
     add("predicted peak " + Number(plan.peak_bytes_before / kMiB) + " -> " +
         Number(plan.peak_bytes_after / kMiB) + " MiB" +
         (reached ? ""
                  : ", the least that was reached; the limit is " +
-                       Number(options.memory_limit / kMiB) + " MiB"));
+                       Number(limit / kMiB) + " MiB"));
   }
   if (text.empty() && !why.left_out.empty()) {
     const auto most = std::max_element(
@@ -95,9 +97,65 @@ void DropOrderThatGroupsForbid(const OpGraph& graph, Plan* plan) {
     return;
   }
   plan->order.clear();
+  const std::vector<int32_t> as_it_stands = ExecutionOrder(graph, {});
+  // What is there throughout is in both.
   plan->peak_bytes_after =
-      SimulateLiveness(graph, ExecutionOrder(graph, {}), plan->recompute)
-          .peak_bytes;
+      plan->peak_bytes_before -
+      SimulateLiveness(graph, as_it_stands, {}).peak_bytes +
+      SimulateLiveness(graph, as_it_stands, plan->recompute).peak_bytes;
+}
+
+// The most that a step under the plan has on one device; -1 for a plan that
+// cannot be simulated.
+int64_t SimulatedPeak(const OpGraph& graph, const Machine& machine,
+                      const Logits& logits, const PlanOptions& options,
+                      const Plan& plan) {
+  const StatusOr<PlannedStep> step =
+      StepOfPlan(graph, machine, plan, logits, options);
+  if (!step.ok()) return -1;
+  const StatusOr<Simulator> simulator = Simulator::Create(graph, machine, {});
+  if (!simulator.ok()) return -1;
+  const StatusOr<Simulation> simulation = simulator->Run(step->input);
+  if (!simulation.ok()) return -1;
+  int64_t peak = 0;
+  for (const DeviceUse& use : simulation->devices) {
+    peak = std::max(peak, use.peak_bytes);
+  }
+  return peak;
+}
+
+// A group holds what it reads and has all of its results until it ends, which
+// may take back what memory decisions have won. With a limit, groups may not
+// raise the simulated peak above it, or above what it is without them: where
+// they would, the backward pass is left alone, and then everything.
+void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
+                     const Logits& logits, const PlanOptions& options,
+                     Plan* plan, PlanExplanation* why) {
+  const int64_t limit =
+      options.memory ? MemoryLimit(options, plan->peak_bytes_before) : 0;
+  if (limit == 0 || logits.fusion.empty()) {
+    return DecideFusion(graph, machine, logits, options, plan, why);
+  }
+  const int64_t without = SimulatedPeak(graph, machine, logits, options, *plan);
+  Logits fewer = logits;
+  for (const uint32_t left_out : {0u, uint32_t{kBackward}, ~0u}) {
+    for (int32_t i = 0; i < graph.num_ops(); ++i) {
+      if (left_out == ~0u || graph.has(i, left_out)) fewer.fusion[i] = 0;
+    }
+    Plan trial = *plan;
+    PlanExplanation trial_why = *why;
+    DecideFusion(graph, machine, fewer, options, &trial, &trial_why);
+    // Groups that would wait for what is held back cannot be simulated.
+    const int64_t peak =
+        trial.num_groups() == 0
+            ? without
+            : SimulatedPeak(graph, machine, logits, options, trial);
+    if (peak >= 0 && peak <= std::max(limit, without)) {
+      *plan = std::move(trial);
+      *why = std::move(trial_why);
+      return;
+    }
+  }
 }
 
 }  // namespace
@@ -123,7 +181,7 @@ StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
     DecideMemory(graph, machine, logits, options, &plan);
   }
   if (options.fusion) {
-    DecideFusion(graph, machine, logits, options, &plan, why);
+    FuseWithinLimit(graph, machine, logits, options, &plan, why);
   }
   DropOrderThatGroupsForbid(graph, &plan);
   ExplainPlan(plan, options, why);

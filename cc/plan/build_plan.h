@@ -27,9 +27,12 @@ struct PlanOptions {
   // costs that were fitted on other machines are off by a fifth (the shipped
   // policy's card.json).
   double min_gain = 0.08;
-  // Bytes that the predicted peak should not pass; 0: no limit, and then
-  // nothing is recomputed.
+  // Bytes that the predicted peak should not pass, variables and arguments
+  // included; 0: as memory_fraction says.
   int64_t memory_limit = 0;
+  // The same as a share of the peak predicted without a plan; 0: no limit, and
+  // then nothing is recomputed.
+  double memory_fraction = 0;
   // A group with fewer ops than this, after merging, is dissolved.
   int32_t min_group_ops = 4;
   // What running a compiled group costs beside its ops: starting it, handing
@@ -87,6 +90,9 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
 void DecideFusion(const OpGraph& graph, const Machine& machine,
                   const Logits& logits, const PlanOptions& options, Plan* plan,
                   PlanExplanation* why);
+
+// The limit in bytes, given what the step takes without a plan; 0: none.
+int64_t MemoryLimit(const PlanOptions& options, int64_t peak_bytes);
 
 }  // namespace grappler_go
 

@@ -68,8 +68,8 @@ Status ReadDecisions(const std::string& value, PlanOptions* options) {
   return OkStatus();
 }
 
-// "4000000000", "500MB", "4GB", "1.5GiB".
-Status ReadMemoryLimit(const std::string& value, int64_t* bytes) {
+// "4000000000", "500MB", "4GB", "1.5GiB"; "0.6" for a share of the peak.
+Status ReadMemoryLimit(const std::string& value, PlanOptions* options) {
   if (value.empty()) return OkStatus();
   char* end = nullptr;
   const double number = std::strtod(value.c_str(), &end);
@@ -83,11 +83,16 @@ Status ReadMemoryLimit(const std::string& value, int64_t* bytes) {
   if (unit == "MiB") scale = 1024.0 * 1024;
   if (unit == "GiB") scale = 1024.0 * 1024 * 1024;
   const double result = number * scale;
+  if (end != value.c_str() && unit.empty() && number > 0 && number < 1) {
+    options->memory_fraction = number;
+    return OkStatus();
+  }
   if (end == value.c_str() || !(result >= 1) || result > 9e18) {
     return BadVariable("GRAPPLER_GO_MEMORY_LIMIT", value,
-                       "a number of bytes, such as 4000000000, 500MB or 4GiB");
+                       "a number of bytes, such as 4000000000, 500MB or 4GiB, "
+                       "or a share of the peak, such as 0.6");
   }
-  *bytes = static_cast<int64_t>(result);
+  options->memory_limit = static_cast<int64_t>(result);
   return OkStatus();
 }
 
@@ -241,8 +246,8 @@ StatusOr<Config> ConfigFromEnvironment() {
       ReadDevices(Variable("GRAPPLER_GO_DEVICES"), &config.machine));
   GO_RETURN_IF_ERROR(
       ReadDecisions(Variable("GRAPPLER_GO_DECISIONS"), &config.plan));
-  GO_RETURN_IF_ERROR(ReadMemoryLimit(Variable("GRAPPLER_GO_MEMORY_LIMIT"),
-                                     &config.plan.memory_limit));
+  GO_RETURN_IF_ERROR(
+      ReadMemoryLimit(Variable("GRAPPLER_GO_MEMORY_LIMIT"), &config.plan));
   GO_RETURN_IF_ERROR(
       ReadBudget(Variable("GRAPPLER_GO_BUDGET_MS"), &config.budget_ms));
   GO_RETURN_IF_ERROR(

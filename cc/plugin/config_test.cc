@@ -79,6 +79,14 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   EXPECT_EQ(config->record_dir, "/some/where");
 }
 
+TEST_F(ConfigTest, AMemoryLimitMayBeAShareOfThePeak) {
+  setenv("GRAPPLER_GO_MEMORY_LIMIT", "0.6", 1);
+  StatusOr<Config> config = ConfigFromEnvironment();
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_DOUBLE_EQ(config->plan.memory_fraction, 0.6);
+  EXPECT_EQ(config->plan.memory_limit, 0);
+}
+
 TEST_F(ConfigTest, DevicesMayBeNamedInShort) {
   const std::pair<const char*, const char*> names[] = {
       {"CPU:1", "/job:localhost/replica:0/task:0/device:CPU:1"},

@@ -38,6 +38,13 @@ std::string Milliseconds(double ms) {
   return text;
 }
 
+std::string Megabytes(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.4g MB",
+                static_cast<double>(bytes) / 1e6);
+  return text;
+}
+
 // Nodes by name: sessions fetch tensors, "y:0", functions nodes.
 std::vector<std::string_view> NodeNames(const std::vector<std::string>& names) {
   std::vector<std::string_view> nodes;
@@ -377,6 +384,14 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
   const Status valid = ValidatePlan(plan, graph());
   if (!valid.ok()) {
     return LeaveAlone("plan does not fit the graph: " + valid.message());
+  }
+  const int64_t limit = decision.from_logits && config_.plan.memory
+                            ? MemoryLimit(config_.plan, plan.peak_bytes_before)
+                            : 0;
+  if (limit > 0 && plan.peak_bytes_after > limit) {
+    report.notes.push_back("memory limit of " + Megabytes(limit) +
+                           " is out of reach: the least is " +
+                           Megabytes(plan.peak_bytes_after));
   }
   // Memory is bought with time, and a finished plan was somebody's decision:
   // neither has to be faster.

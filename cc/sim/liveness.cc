@@ -2,139 +2,145 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
-#include "cc/base/scratch.h"
+#include "cc/graph/recompute_clones.h"
 #include "cc/sim/op_memory.h"
 
 namespace grappler_go {
 namespace {
 
-// One step on a clock with two ticks an op: clones are made at the even tick
-// before the op at whose place they are needed, the op itself runs at the odd
-// one.
+// Runs ("nodes") are the ops and, after them, the clones. So are tensors: the
+// originals, then as many again for the clones'.
 class Step {
  public:
   Step(const OpGraph& graph, const std::vector<int32_t>& execution_order,
        const std::vector<uint8_t>& recompute)
-      : graph_(graph), order_(execution_order), recompute_(recompute) {
-    const int32_t n = graph.num_ops();
-    place_.resize(n);
-    for (int32_t at = 0; at < n; ++at) place_[order_[at]] = at;
-    root_.resize(graph.first_tensor(n));
-    last_use_.assign(root_.size(), -1);
-    change_.assign(2 * static_cast<size_t>(n) + 2, 0);
+      : graph_(graph), order_(execution_order) {
+    if (std::find(recompute.begin(), recompute.end(), 1) != recompute.end()) {
+      clones_.emplace(graph, recompute, no_groups_);
+    }
   }
 
-  Liveness Run() {
-    FindRoots();
-    PlaceClones();
-    FindLastUses();
-    AddTensors();
-    AddClones();
-    return Peak();
+  Liveness Run(Lifetimes* lifetimes) {
+    OrderRuns();
+    FindRootsAndLastUses();
+    change_.assign(runs_.size() + 1, 0);
+    for (size_t tick = 0; tick < runs_.size(); ++tick) {
+      AddOutputs(runs_[tick], static_cast<int32_t>(tick));
+    }
+    FindPeak();
+    if (lifetimes != nullptr) HandOut(lifetimes);
+    return result_;
   }
 
  private:
-  int32_t tensor(int32_t op, int32_t port) const {
-    return graph_.first_tensor(op) + port;
+  int32_t num_ops() const { return graph_.num_ops(); }
+  int32_t num_tensors() const { return graph_.first_tensor(num_ops()); }
+  bool HasClone(int32_t op) const { return clones_ && clones_->cloned(op); }
+  bool is_clone(int32_t node) const { return node >= num_ops(); }
+  int32_t op_of(int32_t node) const { return node % num_ops(); }
+  // After the last run.
+  int32_t end() const { return static_cast<int32_t>(runs_.size()) - 1; }
+
+  int32_t OutputOf(int32_t node, int32_t port) const {
+    return graph_.first_tensor(op_of(node)) + port +
+           (is_clone(node) ? num_tensors() : 0);
   }
-  int32_t end() const { return 2 * graph_.num_ops(); }
-  bool Recomputed(int32_t op) const {
-    return !recompute_.empty() && recompute_[op] != 0;
-  }
-  bool HasClone(int32_t op) const {
-    return !recompute_.empty() && clone_made_[op] >= 0;
+  // The tensor that a run reads.
+  int32_t InputOf(int32_t node, const InputEdge& e) const {
+    const int32_t original = graph_.first_tensor(e.src) + e.port;
+    if (!HasClone(e.src)) return original;
+    const OutputEdge reader{op_of(node), e.port, e.back_edge};
+    const bool reads_clone =
+        is_clone(node) || clones_->UserReadsClone(e.src, reader);
+    return original + (reads_clone ? num_tensors() : 0);
   }
 
-  void FindRoots() {
-    for (int32_t i : order_) {
-      for (int32_t port = 0; port < graph_.num_outputs(i); ++port) {
-        const int32_t t = tensor(i, port);
-        root_[t] = t;
+  // An op runs at its place in the order; before it the clones whose first use
+  // that is, and what has to wait for them until then (RecomputeClones::place).
+  void OrderRuns() {
+    const int32_t n = num_ops();
+    runs_.reserve(n);
+    if (!clones_) {
+      runs_.assign(order_.begin(), order_.end());
+    } else {
+      std::vector<std::vector<int32_t>> before(n);  // by op, runs in order
+      std::vector<uint8_t> is_late(n, 0);
+      for (int32_t i = 0; i < n; ++i) {
+        if (HasClone(i)) {
+          before[clones_->place(clones_->first_use(i))].push_back(n + i);
+        }
+        const int32_t place = clones_->place(i);
+        if (place == i) continue;
+        for (const InputEdge& e : graph_.inputs(i)) {
+          is_late[i] |= is_late[e.src] || (e.port != kControlPort &&
+                                           InputOf(i, e) >= num_tensors());
+        }
+        if (is_late[i]) before[place].push_back(i);
+      }
+      for (int32_t i : order_) {
+        runs_.insert(runs_.end(), before[i].begin(), before[i].end());
+        if (!is_late[i]) runs_.push_back(i);
+      }
+    }
+    tick_.assign(2 * static_cast<size_t>(n), -1);
+    for (size_t tick = 0; tick < runs_.size(); ++tick) {
+      tick_[runs_[tick]] = static_cast<int32_t>(tick);
+    }
+  }
+
+  void FindRootsAndLastUses() {
+    const size_t tensors = 2 * static_cast<size_t>(num_tensors());
+    root_.resize(tensors);
+    std::iota(root_.begin(), root_.end(), 0);
+    last_use_.assign(tensors, -1);
+    for (const int32_t node : runs_) {
+      const int32_t i = op_of(node);
+      const int32_t now =
+          graph_.has(i, kSink | kPreserved) ? end() : tick_[node];
+      for (const InputEdge& e : graph_.inputs(i)) {
+        if (e.port == kControlPort || e.back_edge) continue;
+        int32_t& last = last_use_[root_[InputOf(node, e)]];
+        last = std::max(last, now);
+      }
+      for (int32_t port = 0; !is_clone(node) && port < graph_.num_outputs(i);
+           ++port) {
         if (graph_.bytes(i, port) < 0) ++result_.unknown_outputs;
       }
       if (!IsView(graph_, i)) continue;
       const InputEdge& in = graph_.inputs(i)[0];
-      if (!in.back_edge) root_[tensor(i, 0)] = root_[tensor(in.src, in.port)];
+      if (!in.back_edge) root_[OutputOf(node, 0)] = root_[InputOf(node, in)];
     }
   }
 
-  // Consumers come later in the order, so going backwards each clone's first
-  // and last use are known when its own inputs are looked at.
-  void PlaceClones() {
-    if (recompute_.empty()) return;
-    clone_made_.assign(graph_.num_ops(), -1);
-    clone_dies_.assign(graph_.num_ops(), -1);
-    for (int32_t at = graph_.num_ops(); at-- > 0;) {
-      const int32_t i = order_[at];
-      if (!Recomputed(i)) continue;
-      int32_t first = -1, last = -1;
-      auto use = [&](int32_t from, int32_t to) {
-        first = first < 0 ? from : std::min(first, from);
-        last = std::max(last, to);
-      };
-      for (const OutputEdge& e : graph_.outputs(i)) {
-        if (e.port == kControlPort) continue;
-        if (graph_.has(e.dst, kBackward)) {
-          const int32_t now = place_[e.dst];
-          use(2 * now, 2 * now + 1);
-        } else if (HasClone(e.dst)) {
-          const int32_t made = clone_made_[e.dst];
-          use(made, IsView(graph_, e.dst) ? clone_dies_[e.dst] : made);
-        }
-      }
-      clone_made_[i] = first;
-      clone_dies_[i] = last;
+  void AddOutputs(int32_t node, int32_t now) {
+    const int32_t i = op_of(node);
+    if (IsAlwaysThere(graph_, i)) return;
+    const bool kept = graph_.has(i, kPreserved) && !is_clone(node);
+    for (int32_t port = 0; port < graph_.num_outputs(i); ++port) {
+      const int32_t t = OutputOf(node, port);
+      const int64_t bytes = graph_.bytes(i, port);
+      if (root_[t] != t || bytes <= 0) continue;
+      Live(now, kept ? end() : std::max(last_use_[t], now), bytes);
     }
-  }
-
-  void FindLastUses() {
-    for (int32_t i : order_) {
-      for (const InputEdge& e : graph_.inputs(i)) {
-        if (e.port == kControlPort || e.back_edge) continue;
-        int32_t& last = last_use_[root_[tensor(e.src, e.port)]];
-        const bool reads_clone = graph_.has(i, kBackward) && HasClone(e.src);
-        if (!reads_clone) last = std::max(last, UseOf(i));
-        // A clone reads what is not cloned itself.
-        if (HasClone(i) && !HasClone(e.src)) {
-          last = std::max(last, clone_made_[i]);
-        }
-      }
-    }
-  }
-  int32_t UseOf(int32_t op) const {
-    return graph_.has(op, kSink | kPreserved) ? end() : 2 * place_[op] + 1;
-  }
-
-  void AddTensors() {
-    for (int32_t i : order_) {
-      if (IsAlwaysThere(graph_, i)) continue;
-      const int32_t made = 2 * place_[i] + 1;
-      for (int32_t port = 0; port < graph_.num_outputs(i); ++port) {
-        const int32_t t = tensor(i, port);
-        const int64_t bytes = graph_.bytes(i, port);
-        if (root_[t] != t || bytes <= 0) continue;
-        int32_t dies = std::max(last_use_[t], made);
-        if (graph_.has(i, kPreserved)) dies = end();
-        Live(made, dies, bytes);
-      }
-      if (MayWriteInPlace(graph_.def(i).op_class)) ReuseAnInput(i, made);
-    }
+    if (MayWriteInPlace(graph_.def(i).op_class)) ReuseAnInput(node, now);
   }
 
   // The first input that dies here and is as large as the output becomes it.
-  void ReuseAnInput(int32_t op, int32_t now) {
-    if (graph_.num_outputs(op) != 1) return;
-    const int64_t bytes = graph_.bytes(op, 0);
+  void ReuseAnInput(int32_t node, int32_t now) {
+    const int32_t i = op_of(node);
+    if (graph_.num_outputs(i) != 1) return;
+    const int64_t bytes = graph_.bytes(i, 0);
     if (bytes <= 0) return;
-    for (const InputEdge& e : graph_.inputs(op)) {
+    for (const InputEdge& e : graph_.inputs(i)) {
       if (e.port == kControlPort || e.back_edge) break;
-      const int32_t t = root_[tensor(e.src, e.port)];
-      const int32_t owner = OwnerOf(t);
-      if (last_use_[t] != now || IsAlwaysThere(graph_, owner) ||
-          graph_.has(owner, kPreserved) ||
-          (HasClone(e.src) && graph_.has(op, kBackward)) ||
-          graph_.bytes(owner, t - tensor(owner, 0)) != bytes) {
+      const int32_t t = root_[InputOf(node, e)];
+      const int32_t owner = OwnerOf(t % num_tensors());
+      const bool kept = graph_.has(owner, kPreserved) && t < num_tensors();
+      if (last_use_[t] != now || IsAlwaysThere(graph_, owner) || kept ||
+          graph_.bytes(owner, t % num_tensors() - graph_.first_tensor(owner)) !=
+              bytes) {
         continue;
       }
       // It dies before the output is made, not after.
@@ -146,20 +152,12 @@ class Step {
 
   // The op whose output a tensor is.
   int32_t OwnerOf(int32_t t) const {
-    int32_t low = 0, high = graph_.num_ops();  // it is in [low, high)
+    int32_t low = 0, high = num_ops();  // it is in [low, high)
     while (high - low > 1) {
       const int32_t middle = low + (high - low) / 2;
       (graph_.first_tensor(middle) <= t ? low : high) = middle;
     }
     return low;
-  }
-
-  void AddClones() {
-    if (recompute_.empty()) return;
-    for (int32_t i : order_) {
-      if (!HasClone(i)) continue;
-      Live(clone_made_[i], clone_dies_[i], AllocatedBytes(graph_, i));
-    }
   }
 
   // From one tick to another, both included.
@@ -168,27 +166,39 @@ class Step {
     change_[to + 1] -= bytes;
   }
 
-  Liveness Peak() {
+  void FindPeak() {
     int64_t now = 0;
-    for (size_t tick = 0; tick < change_.size(); ++tick) {
+    for (size_t tick = 0; tick < runs_.size(); ++tick) {
       now += change_[tick];
       if (now > result_.peak_bytes) {
         result_.peak_bytes = now;
-        result_.peak_op = order_[std::min(tick / 2, order_.size() - 1)];
+        result_.peak_op = op_of(runs_[tick]);
       }
     }
-    return result_;
+  }
+
+  void HandOut(Lifetimes* lifetimes) {
+    lifetimes->alive.resize(runs_.size());
+    std::partial_sum(change_.begin(), change_.end() - 1,
+                     lifetimes->alive.begin());
+    lifetimes->runs.assign(tick_.begin(), tick_.begin() + num_ops());
+    lifetimes->runs_again.assign(tick_.begin() + num_ops(), tick_.end());
+    // A view's uses are those of what it looks at, which is what takes memory.
+    const auto middle = last_use_.begin() + num_tensors();
+    lifetimes->last_use.assign(last_use_.begin(), middle);
+    lifetimes->clone_last_use.assign(middle, last_use_.end());
   }
 
   const OpGraph& graph_;
   const std::vector<int32_t>& order_;
-  const std::vector<uint8_t>& recompute_;
+  const std::vector<int32_t> no_groups_;
+  std::optional<RecomputeClones> clones_;
   Liveness result_;
-  Scratch<int32_t> place_;     // by op: its place in the order
+  Scratch<int32_t> runs_;      // nodes, in the order in which they run
+  Scratch<int32_t> tick_;      // by node
   Scratch<int32_t> root_;      // by tensor: the one it is a view of
   Scratch<int32_t> last_use_;  // by tensor that is its own root
-  Scratch<int32_t> clone_made_, clone_dies_;  // by op, -1: no clone
-  Scratch<int64_t> change_;  // by tick: bytes more than the tick before
+  Scratch<int64_t> change_;    // by tick: bytes more than the tick before
 };
 
 }  // namespace
@@ -241,9 +251,10 @@ int64_t AllocatedBytes(const OpGraph& graph, int32_t op) {
 
 Liveness SimulateLiveness(const OpGraph& graph,
                           const std::vector<int32_t>& execution_order,
-                          const std::vector<uint8_t>& recompute) {
+                          const std::vector<uint8_t>& recompute,
+                          Lifetimes* lifetimes) {
   if (graph.num_ops() == 0) return Liveness();
-  return Step(graph, execution_order, recompute).Run();
+  return Step(graph, execution_order, recompute).Run(lifetimes);
 }
 
 }  // namespace grappler_go

@@ -5,6 +5,9 @@
 // step and after it, and do not count; nor do views, which keep the tensor they
 // look at alive. An element-wise op writes into an input that dies with it, as
 // TensorFlow's executor lets it. Outputs of unknown size count as nothing.
+//
+// Clones for the backward pass are those of RecomputeClones, each made just
+// before its first user; who reads a clone no longer holds the first result.
 #ifndef GRAPPLER_GO_SIM_LIVENESS_H_
 #define GRAPPLER_GO_SIM_LIVENESS_H_
 
@@ -12,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cc/base/scratch.h"
 #include "cc/graph/op_graph.h"
 
 namespace grappler_go {
@@ -25,17 +29,27 @@ std::vector<int32_t> ExecutionOrder(
 
 struct Liveness {
   int64_t peak_bytes = 0;
-  int32_t peak_op = -1;         // the op that runs at the peak
+  int32_t peak_op = -1;         // the op that runs, or runs again, at the peak
   int64_t unknown_outputs = 0;  // outputs whose size is not known
 };
 
-// `execution_order` is a permutation of the ops. `recompute` is empty or by op:
-// an op with 1 is run again just before the first backward op that reads it
-// (or, directly or not, an op that is run again), and its backward readers no
-// longer hold the first result. Loops count as if they ran once.
+// When everything lives. The clock ticks once for each op and each clone, in
+// the order in which they run.
+struct Lifetimes {
+  Scratch<int64_t> alive;           // [ticks] bytes
+  Scratch<int32_t> runs;            // [num_ops] tick of the op
+  Scratch<int32_t> runs_again;      // [num_ops] tick of its clone; -1: none
+  Scratch<int32_t> last_use;        // [tensors] tick, as OpGraph numbers them;
+                                    // views count for what they look at
+  Scratch<int32_t> clone_last_use;  // [tensors] the same of the clones'
+};
+
+// `execution_order` is a permutation of the ops. `recompute` is empty or by op,
+// as Plan::recompute. Loops count as if they ran once. `lifetimes` may be null.
 Liveness SimulateLiveness(const OpGraph& graph,
                           const std::vector<int32_t>& execution_order,
-                          const std::vector<uint8_t>& recompute);
+                          const std::vector<uint8_t>& recompute,
+                          Lifetimes* lifetimes = nullptr);
 
 // Bytes that an op allocates for its outputs under the rules above.
 int64_t AllocatedBytes(const OpGraph& graph, int32_t op);

@@ -42,6 +42,12 @@ own cost model on the same placements. Needs the training package; --out as abov
 the plans beside it: --simulate_again compares what was measured with the simulator and
 the costs (--machine) of today, and runs nothing. --ops says which types of ops are off.
 
+`bench memory` trains steps with a memory limit: peak of memory as measured and step time
+in turns, at --limits of TensorFlow's own peak; beside it tf.recompute_grad put by hand
+around a program's layers, √n checkpointing (with the training package), and ours with what
+those take as its limit. Without PROGRAM, training steps whose activations are most of
+their memory; --out as above.
+
 Examples:
   grappler-go bench transformer-train
   grappler-go bench mobilenetv2-train --batch=16 --modes=default,ours
@@ -53,6 +59,7 @@ Examples:
   grappler-go bench outputs resnet50-train lstm-infer --image_size=96 --batch=2
   grappler-go bench baselines --workloads=rnnlm-2,gnmt-2 --baselines=human_expert,metis,heft
   grappler-go bench baselines --out=baselines.jsonl --seeds=0,1,2 --chart=baselines.png
+  grappler-go bench memory deep-mlp vit --limits=0.6,0.4 --out=memory.jsonl --chart=memory.png
   grappler-go bench fidelity mlp-train dlrm-train --plans=10 --out=fidelity.jsonl --chart=f.png
   grappler-go bench fidelity mlp-train --ops --machine=machine.json
   grappler-go bench fidelity --simulate_again --out=fidelity.jsonl --machine=machine.json
@@ -67,6 +74,7 @@ from grappler_go.cli import (
     bench_baselines,
     bench_fidelity,
     bench_gains,
+    bench_memory,
     bench_outputs,
     bench_overhead,
     bench_simulator,
@@ -76,13 +84,14 @@ from grappler_go.cli import (
 
 USAGE = (
     "[flags] PROGRAM... | gains [PROGRAM...] | overhead | simulator | outputs [PROGRAM...]"
-    " | baselines | fidelity [PROGRAM...]"
+    " | baselines | fidelity [PROGRAM...] | memory [PROGRAM...]"
 )
 FLAGS = common.new_flags()
 common.define_settings(FLAGS)
 common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
 bench_fidelity.define_flags(FLAGS)
+bench_memory.define_flags(FLAGS)
 flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
@@ -105,7 +114,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "out",
     None,
-    "gains, outputs, baselines, fidelity: a file that gets a JSON line a program or a plan.",
+    "gains, outputs, baselines, fidelity, memory: a file that gets a JSON line a program or a "
+    "plan.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -136,6 +146,8 @@ def run(args: list[str]) -> int:
         modes = FLAGS.modes if FLAGS["modes"].present else list(gains.MODES)
         options = {**_options(), "modes": modes, "machine": FLAGS.machine or ""}
         return bench_gains.run(args[1:], options, FLAGS)
+    if args[:1] == ["memory"]:
+        return bench_memory.run(args[1:], common.settings_from(FLAGS), FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     for mode in FLAGS.modes:

@@ -138,7 +138,8 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
     flags.DEFINE_string(
         "memory_limit",
         None,
-        "Peak above which ops are recomputed: 4GB, 512MiB, or a fraction such as 0.5.",
+        "Peak above which ops are recomputed: 4GB, 512MiB, or 0.6 for that share of the peak "
+        "predicted without a limit.",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -171,9 +172,7 @@ def settings_from(values: flags.FlagValues) -> dict[str, Any]:
     if values.devices:
         found["devices"] = devices_from(values.devices)
     if values.memory_limit is not None:
-        limit = values.memory_limit
-        is_fraction = limit.startswith(("0.", "."))
-        found["memory_limit"] = float(limit) if is_fraction else limit
+        found["memory_limit"] = values.memory_limit
     for key in ("budget_ms", "min_gain", "compile_budget_s"):
         if values[key].value is not None:
             found[key] = values[key].value
