@@ -57,7 +57,7 @@ def save(
     path = file_of(folder, step)
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": _FORMAT, "version": _VERSION, "step": step, **meta})
-    packed = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
+    packed: dict[str, Any] = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -69,9 +69,9 @@ def save(
     except BaseException:
         pathlib.Path(part).unlink(missing_ok=True)
         raise
-    older = sorted(file for file in path.parent.glob("step-*.npz") if _NAME.fullmatch(file.name))
-    for file in older[:-keep]:
-        file.unlink(missing_ok=True)
+    there = sorted(one for one in path.parent.glob("step-*.npz") if _NAME.fullmatch(one.name))
+    for older in there[:-keep]:
+        older.unlink(missing_ok=True)
     return path
 
 
