@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cc/policy/sha256.h"
+#include "cc/schema/features.h"
 
 namespace grappler_go {
 namespace {
@@ -65,6 +66,24 @@ TEST_F(PolicyFolderTest, ReadsWhatSchemaJsonSays) {
 TEST_F(PolicyFolderTest, AcceptsANewerMinorVersion) {
   schema_["schema"] = "1.7";
   EXPECT_TRUE(Read().ok());
+}
+
+TEST_F(PolicyFolderTest, TakesAPolicyOf10ForOneThatKnowsAllLinkFeatures) {
+  StatusOr<PolicyFolder> folder = Read();
+  ASSERT_TRUE(folder.ok()) << folder.status().message();
+  EXPECT_EQ(folder->link_features, LinkFeatureNames())
+      << "so that nothing is copied for the sake of what it does not read";
+  schema_["link_features"] = {"log2_latency_us"};
+  folder = Read();
+  ASSERT_TRUE(folder.ok()) << folder.status().message();
+  EXPECT_EQ(folder->link_features, std::vector<std::string>{"log2_latency_us"});
+}
+
+TEST_F(PolicyFolderTest, AcceptsEveryArrayOfTheSchema) {
+  schema_["inputs"] = ArrayNames();
+  StatusOr<PolicyFolder> folder = Read();
+  ASSERT_TRUE(folder.ok()) << folder.status().message();
+  EXPECT_EQ(folder->inputs, ArrayNames());
 }
 
 TEST_F(PolicyFolderTest, RefusesAnotherMajorVersionBeforeAllElse) {

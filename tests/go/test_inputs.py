@@ -49,8 +49,3 @@ def test_arrays_fit_the_signature(graph):
         array = getattr(given, name)
         assert spec.shape.is_compatible_with(array.shape), name
         assert spec.dtype == array.dtype, name
-
-
-def test_a_machine_without_devices_is_refused(graph):
-    with pytest.raises(ValueError, match="has no devices"):
-        inputs.graph_inputs(graph, grappler_go.Machine("empty", devices=[]))

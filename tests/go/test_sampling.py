@@ -138,7 +138,8 @@ def test_plans_follow_actions():
         graph, machine, logits, {"free_state": True, "fusion": False, "memory": False}
     )
     home = _core.placement_units(graph, machine, True)["home"]
-    placed = np.where(plan.device < 0, home, plan.device)
+    moved = np.full(graph.num_ops, -1) if plan.device is None else plan.device
+    placed = np.where(moved < 0, home, moved)
     products = np.array(graph.ops) == "MatMul"
     assert products.any()
     np.testing.assert_array_equal(placed[products], actions.device[products])

@@ -45,15 +45,10 @@ def graph_inputs(graph: "OpGraph", machine: "Machine", free_state: bool = False)
 
     Args:
       graph: any, an empty one included.
-      machine: with one device or more.
+      machine: its devices.
       free_state: the program is yet to be placed (Plan.free_state): variables may move,
         and what may be on an accelerator is on one (baselines.problem.Problem.allowed).
-
-    Raises:
-      ValueError: a machine without devices.
     """
-    if not machine.devices:
-        raise ValueError(f"machine {machine.name!r} has no devices")
     arrays = native.core().compute_features(graph, machine, free_state)
     return GraphInputs(**{name: arrays[name] for name in GraphInputs._fields})
 

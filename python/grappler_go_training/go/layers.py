@@ -32,7 +32,9 @@ class Dense(tf.Module):
         # One product of matrices rather than one for each of the leading indices.
         flat = tf.matmul(tf.reshape(x, [-1, self._rows]), self._weights)
         shape = tf.concat([tf.shape(x)[:-1], tf.shape(self._bias)], 0)
-        return tf.reshape(tf.nn.bias_add(flat, self._bias), shape)
+        result = tf.reshape(tf.nn.bias_add(flat, self._bias), shape)
+        result.set_shape(x.shape[:-1].concatenate(self._bias.shape))
+        return result
 
 
 class Embedding(tf.Module):
@@ -63,7 +65,7 @@ class Sage(tf.Module):
 
     The paper does not say which neighbours are meant, nor the activation of F: we take
     producers and consumers, each with weights of their own, and ReLU. The maximum over no
-    neighbours is 0, below every sigmoid.
+    neighbours counts as 0, below every sigmoid.
     """
 
     def __init__(self, name: str, rng: np.random.Generator, width: int) -> None:
@@ -79,9 +81,9 @@ class Sage(tf.Module):
             messages = tfgnn.broadcast_node_to_edges(
                 graph, "tensor", start, feature_value=tf.sigmoid(pool(h))
             )
-            parts.append(
-                tfgnn.pool_edges_to_node(graph, "tensor", end, "max_no_inf", feature_value=messages)
-            )
+            pooled = tfgnn.pool_edges_to_node(graph, "tensor", end, "max", feature_value=messages)
+            # Of no neighbours the maximum is the lowest number.
+            parts.append(tf.nn.relu(pooled))
         return tf.nn.relu(self._combine(tf.concat(parts, -1)))
 
 
@@ -172,7 +174,7 @@ class SegmentAttention(tf.Module):
         sums = tf.matmul(weights, value)
         # Padding of an otherwise empty context divides 0 by next to nothing.
         mean = sums[..., :-1] / (sums[..., -1:] + 1e-9)
-        merged = tf.reshape(tf.transpose(mean, [0, 2, 1, 3]), tf.shape(x))
+        merged = tf.reshape(tf.transpose(mean, [0, 2, 1, 3]), [-1, *x.shape[1:]])
         return self._out(merged)
 
     def _split_heads(self, x: tf.Tensor) -> tf.Tensor:

@@ -122,7 +122,7 @@ def to_logits(heads: go_network.Heads, config: go_config.NetworkConfig) -> dict[
     the logarithm of its odds.
     """
     del config
-    levels = tf.range(1, heads.fusion.shape[1] + 0, dtype=tf.float32)
+    levels = tf.range(1, heads.fusion.shape[1], dtype=tf.float32)
     expected = tf.linalg.matvec(tf.nn.softmax(heads.fusion[:, 1:]), levels)
     fuses = tf.argmax(heads.fusion, 1, tf.int32) > 0
     steps = tf.range(heads.schedule.shape[1], dtype=tf.float32)

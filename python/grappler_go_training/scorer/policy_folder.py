@@ -22,7 +22,8 @@ def write(
 
     Args:
       module: holds the variables that the signature reads.
-      signature: takes arrays of the policy schema by name, and returns a dict of them.
+      signature: takes arrays of the policy schema, each a TensorSpec of its name, and
+        returns a dict of them.
       name: of the policy, with its version: "scorer-1.2".
       card: goes into card.json: how the policy was made and how good it is.
       out_dir: the folder.
@@ -37,9 +38,9 @@ def write(
         elif os.path.exists(path):
             os.remove(path)
     schema = json.loads(_core.schema_json())
-    _, arguments = signature.structured_input_signature
+    read = {spec.name for spec in tf.nest.flatten(signature.structured_input_signature)}
     schema["name"] = name
-    schema["inputs"] = [k for k in schema["inputs"] if k in arguments]
+    schema["inputs"] = [k for k in schema["inputs"] if k in read]
     schema["outputs"] = [k for k in schema["outputs"] if k in signature.structured_outputs]
     schema["files"] = _checksums(out_dir)
     _write_json(os.path.join(out_dir, "schema.json"), schema)
