@@ -137,6 +137,9 @@ void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
     return DecideFusion(graph, machine, logits, options, plan, why);
   }
   const int64_t without = SimulatedPeak(graph, machine, logits, options, *plan);
+  if (without < 0) {
+    return DecideFusion(graph, machine, logits, options, plan, why);
+  }
   Logits fewer = logits;
   for (const uint32_t left_out : {0u, uint32_t{kBackward}, ~0u}) {
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
