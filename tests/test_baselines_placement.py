@@ -78,7 +78,7 @@ def test_memory_is_charged_to_what_is_alive_at_the_peak():
     assert sorted(charged) == pytest.approx([0] * (len(products) - 3) + [tensor] * 3)
 
 
-@pytest.mark.parametrize("name", ["m_etf", "m_sct", "heft"])
+@pytest.mark.parametrize("name", ["heft"])
 def test_a_device_must_hold_the_variables_that_an_op_brings(name):
     import tensorflow as tf
 

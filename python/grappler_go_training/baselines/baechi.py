@@ -37,10 +37,12 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     """
     problem = CoplacedProblem(problem)
     weight = problem.unit_bytes
-    limits = problem.memory_bytes - problem.passing_bytes
+    limits = problem.memory_bytes
+    passing = problem.passing_bytes
     if not weight.any():
         weight = problem.unit_mean_micros
         limits = np.full(problem.num_devices, np.inf)
+        passing = 0.0
     device_of = problem.unit_home.copy()
     movable = np.zeros(problem.num_units, bool)
     movable[problem.movable] = True
@@ -49,7 +51,8 @@ def m_topo(problem: Problem, budget: Budget, seed: int) -> "Plan":
     )
     largest = weight[movable].max(initial=0.0)
     targets = problem.targets.tolist()
-    share = np.minimum(limits, weight.sum() / len(targets) + largest)
+    fair = weight.sum() / len(targets)
+    share = np.minimum(limits, np.maximum(fair, np.minimum(limits - passing, fair + largest)))
     place = 0  # among the targets
     # Variables come first in a graph; where a unit belongs says its first op with an input.
     reads = np.diff(problem.tensors.in_ptr) > 0
