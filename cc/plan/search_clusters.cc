@@ -274,7 +274,8 @@ Clusters Coarsen(const SearchSpace& space, const Clusters& fine, int32_t target,
     int32_t count = 0;
     const std::vector<int32_t> number =
         Matching(space, current, limit).Run(target, random, &count);
-    const bool is_slow = count > current.count - current.count / 50;
+    // Also where nothing could be joined, however few there are.
+    const bool is_slow = count >= current.count - current.count / 50;
     if (count < current.count) current = Join(space, current, number, count);
     if (is_slow) break;
   }
