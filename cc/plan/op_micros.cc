@@ -162,12 +162,16 @@ void SetRoofline(const OpCost& cost, OpClass op_class, const Device& device,
                                  device.dispatch_us)));
 }
 
-// The host's; on a machine without one, the first device's.
+// The host's; on a machine without one, the first device's; where nothing is
+// said of the machine, a CPU of default rates.
 Device FirstCpu(const Machine& machine) {
   for (const Device& device : machine.devices) {
     if (device.type == "CPU") return device;
   }
-  return machine.devices.empty() ? Device() : machine.devices[0];
+  if (!machine.devices.empty()) return machine.devices[0];
+  Device cpu;
+  cpu.type = "CPU";
+  return cpu;
 }
 
 }  // namespace
