@@ -59,7 +59,12 @@ def test_a_weight_moves_with_its_products_and_their_gradients(towers, problem):
             if "MatMul" in towers.ops[op] and f"{tower}_" in name
         ]
         assert len(products) >= 5  # the gradient by x is not asked for
-        assert len(set(unit[products].tolist())) == 1
+        # Gradients are more than a quarter of a device's fair share here, and stay apart
+        # where they would bring too much.
+        forward = [op for op in products if not problem.backward[op]]
+        assert len(forward) == 2
+        assert len(set(unit[forward].tolist())) == 1
+        assert (unit[products] == unit[forward[0]]).sum() >= len(products) - 1
         assert problem.unit_of[products[0]] != problem.unit_of[products[1]]
     assert len(set(unit[towers.variable[towers.variable >= 0]].tolist())) == 2
 

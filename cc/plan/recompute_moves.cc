@@ -41,8 +41,8 @@ class RecomputeMoves::Pricing {
 
   // No gain: not a move. `keep`: what the clone reads is kept for it rather
   // than run again, too.
-  Move Price(int32_t op, bool keep) {
-    Move move;
+  RecomputeMove Price(int32_t op, bool keep) {
+    RecomputeMove move;
     move.op = op;
     move.ops.push_back(op);
     Uses(op, &move);
@@ -65,8 +65,8 @@ class RecomputeMoves::Pricing {
 
   // All that is cheap to make again, or could wait, of what is computed from
   // one tensor, which is kept for that. No gain: not a move.
-  Move PriceAllFrom(int32_t anchor) {
-    Move move;
+  RecomputeMove PriceAllFrom(int32_t anchor) {
+    RecomputeMove move;
     move.op = anchor;
     move.keeps_op = true;
     CollectMembers(anchor);
@@ -142,7 +142,7 @@ class RecomputeMoves::Pricing {
   }
 
   // kept_until_ and first_use_ of one op.
-  void Uses(int32_t op, Move* move) {
+  void Uses(int32_t op, RecomputeMove* move) {
     kept_until_ = first_use_ = -1;
     if (moves_.waits_for_[op] >= 0) {
       kept_until_ = lifetimes_.runs[op] - 1;
@@ -187,7 +187,7 @@ class RecomputeMoves::Pricing {
 
   // Until when the op's output would be kept without its backward readers, and
   // when they, and clones, would read its clone. Views that do are added.
-  void CollectUses(int32_t op, Move* move) {
+  void CollectUses(int32_t op, RecomputeMove* move) {
     kept_until_ = std::max(kept_until_, lifetimes_.runs[op]);
     for (const OutputEdge& e : graph_.outputs(op)) {
       if (e.port == kControlPort) continue;
@@ -226,7 +226,7 @@ class RecomputeMoves::Pricing {
   }
 
   // What a clone of the op reads when it runs, at first_use_: is it there?
-  void AddInputs(int32_t op, bool keep, Move* move) {
+  void AddInputs(int32_t op, bool keep, RecomputeMove* move) {
     const int32_t now = first_use_;
     for (const InputEdge& e : graph_.inputs(op)) {
       if (e.port == kControlPort) break;
@@ -297,21 +297,21 @@ RecomputeMoves::RecomputeMoves(const RecomputeProblem& problem)
   }
 }
 
-std::vector<Move> RecomputeMoves::Ranked(
+std::vector<RecomputeMove> RecomputeMoves::Ranked(
     const std::vector<uint8_t>& chosen, const Lifetimes& lifetimes,
     int64_t limit, const std::vector<uint8_t>& left_out) const {
   Pricing pricing(*this, chosen, lifetimes, limit);
-  std::vector<Move> moves;
+  std::vector<RecomputeMove> moves;
   for (int32_t i = 0; i < problem_.graph.num_ops(); ++i) {
     const bool may = eligible_[i] || waits_for_[i] >= 0;
     if (bytes_[i] < kMinBytes) continue;
     if (!left_out[2 * i + 1]) {
-      Move move = pricing.PriceAllFrom(i);
+      RecomputeMove move = pricing.PriceAllFrom(i);
       if (move.gain > 0) moves.push_back(std::move(move));
     }
     if (!may || chosen[i] || left_out[2 * i]) continue;
-    Move move = pricing.Price(i, /*keep=*/false);
-    Move other = pricing.Price(i, /*keep=*/true);
+    RecomputeMove move = pricing.Price(i, /*keep=*/false);
+    RecomputeMove other = pricing.Price(i, /*keep=*/true);
     if (other.gain > 0 && (move.gain <= 0 || other.gain * move.micros >
                                                  move.gain * other.micros)) {
       move = std::move(other);
@@ -319,11 +319,11 @@ std::vector<Move> RecomputeMoves::Ranked(
     if (move.gain > 0) moves.push_back(std::move(move));
   }
   const std::vector<float>& asked = problem_.asked;
-  const auto asks = [&](const Move& move) {
+  const auto asks = [&](const RecomputeMove& move) {
     return asked.empty() ? 0.0f : std::max(asked[move.op], 0.0f);
   };
   std::stable_sort(moves.begin(), moves.end(),
-                   [&](const Move& a, const Move& b) {
+                   [&](const RecomputeMove& a, const RecomputeMove& b) {
                      const float x = asks(a), y = asks(b);
                      if (x != y) return x > y;
                      return a.gain * b.micros > b.gain * a.micros;

@@ -13,7 +13,7 @@
 
 namespace grappler_go {
 
-struct Move {
+struct RecomputeMove {
   // Whose output is dropped and made again, or made later; or kept for what is.
   int32_t op = -1;
   bool keeps_op = false;     // the last of these
@@ -28,7 +28,7 @@ class RecomputeMoves {
 
   // Two for each op.
   int32_t num_ids() const { return 2 * problem_.graph.num_ops(); }
-  int32_t Id(const Move& move) const {
+  int32_t Id(const RecomputeMove& move) const {
     return 2 * move.op + (move.keeps_op ? 1 : 0);
   }
 
@@ -39,9 +39,9 @@ class RecomputeMoves {
   // All with a gain, the best for its time first; those that a policy asks for
   // before others. `left_out`: by Id of moves that are not wanted. `chosen`: by
   // op, 1: runs again, or waits. It and `lifetimes` belong together.
-  std::vector<Move> Ranked(const std::vector<uint8_t>& chosen,
-                           const Lifetimes& lifetimes, int64_t limit,
-                           const std::vector<uint8_t>& left_out) const;
+  std::vector<RecomputeMove> Ranked(const std::vector<uint8_t>& chosen,
+                                    const Lifetimes& lifetimes, int64_t limit,
+                                    const std::vector<uint8_t>& left_out) const;
 
  private:
   class Pricing;

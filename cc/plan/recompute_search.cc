@@ -116,7 +116,7 @@ class Search {
     now.excess = Excess(now.lifetimes);
     std::vector<uint8_t> left_out(moves_.num_ids(), 0);
     while (now.excess > 0 && simulations_left_ > 0) {
-      const std::vector<Move> moves =
+      const std::vector<RecomputeMove> moves =
           moves_.Ranked(now.chosen, now.lifetimes, limit_, left_out);
       size_t count = 0;
       for (double taken = 0;

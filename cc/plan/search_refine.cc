@@ -15,23 +15,23 @@ constexpr size_t kElite = 8;
 // this share, at the start and at the end of the budget.
 constexpr double kHot = 0.01, kCold = 0.0003;
 
-const char* NameOf(Move move) {
+const char* NameOf(SearchMove move) {
   switch (move) {
-    case Move::kTransfer:
+    case SearchMove::kTransfer:
       return "move of a transfer";
-    case Move::kQueue:
+    case SearchMove::kQueue:
       return "move off a queue";
-    case Move::kRun:
+    case SearchMove::kRun:
       return "move of neighbours";
-    case Move::kCross:
+    case SearchMove::kCross:
       return "crossing";
-    case Move::kPolicy:
+    case SearchMove::kPolicy:
       return "policy's move";
-    case Move::kRecut:
+    case SearchMove::kRecut:
       return "annealed cut";
-    case Move::kRules:
+    case SearchMove::kRules:
       return "other rules";
-    case Move::kNumMoves:
+    case SearchMove::kNumMoves:
       break;
   }
   return "";
@@ -104,14 +104,14 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
     }
     if (IsNew(all)) {
       states.push_back(std::move(all));
-      proposed_.push_back(Move::kNumMoves);
+      proposed_.push_back(SearchMove::kNumMoves);
     }
   }
   improved_.clear();
   constexpr int kTries = 16;  // for one that is new
   for (int k = 0; k < kTries && static_cast<int32_t>(states.size()) < count;
        ++k) {
-    const Move move = DrawMove(progress);
+    const SearchMove move = DrawMove(progress);
     SearchState state = Neighbour(move, progress);
     if (!IsNew(state)) continue;
     k = 0;
@@ -130,7 +130,7 @@ void Refinement::Learn(std::vector<Judged> judged, double progress) {
   int32_t chosen = -1;
   for (size_t k = 0; k < judged.size(); ++k) {
     const bool helped = judged[k].score < before;
-    if (proposed_[k] != Move::kNumMoves) {
+    if (proposed_[k] != SearchMove::kNumMoves) {
       Record& record = records_[static_cast<size_t>(proposed_[k])];
       // What was tried long ago says little of now.
       record.tried = 0.97 * record.tried + 1;
@@ -158,61 +158,62 @@ void Refinement::Learn(std::vector<Judged> judged, double progress) {
   }
 }
 
-Move Refinement::DrawMove(double progress) {
-  auto may = [&](Move move) {
+SearchMove Refinement::DrawMove(double progress) {
+  auto may = [&](SearchMove move) {
     switch (move) {
-      case Move::kRules:
+      case SearchMove::kRules:
         return HasRules();
-      case Move::kPolicy:
+      case SearchMove::kPolicy:
         return !space_.movable.empty() && !space_.score.empty();
-      case Move::kCross:
+      case SearchMove::kCross:
         return !space_.movable.empty() && elite_.size() > 1;
       default:
         return !space_.movable.empty();
     }
   };
-  std::array<double, static_cast<size_t>(Move::kNumMoves)> weight{};
+  std::array<double, static_cast<size_t>(SearchMove::kNumMoves)> weight{};
   double sum = 0;
   for (size_t m = 0; m < weight.size(); ++m) {
-    if (!may(static_cast<Move>(m))) continue;
+    if (!may(static_cast<SearchMove>(m))) continue;
     weight[m] = 0.05 + records_[m].helped / records_[m].tried;
-    if (static_cast<Move>(m) == Move::kRules) weight[m] *= 0.3;
-    if (static_cast<Move>(m) == Move::kRun) weight[m] *= 1.2 - progress;
+    if (static_cast<SearchMove>(m) == SearchMove::kRules) weight[m] *= 0.3;
+    if (static_cast<SearchMove>(m) == SearchMove::kRun)
+      weight[m] *= 1.2 - progress;
     sum += weight[m];
   }
   double draw = random_.Uniform() * sum;
   for (size_t m = 0; m < weight.size(); ++m) {
     draw -= weight[m];
-    if (draw < 0) return static_cast<Move>(m);
+    if (draw < 0) return static_cast<SearchMove>(m);
   }
-  return space_.movable.empty() ? Move::kRules : Move::kRun;
+  return space_.movable.empty() ? SearchMove::kRules : SearchMove::kRun;
 }
 
-SearchState Refinement::Neighbour(Move move, double progress) {
+SearchState Refinement::Neighbour(SearchMove move, double progress) {
   SearchState state = current_;
   switch (move) {
-    case Move::kTransfer:
+    case SearchMove::kTransfer:
       MoveTransfer(&state);
       break;
-    case Move::kQueue:
+    case SearchMove::kQueue:
       MoveOffQueue(&state);
       break;
-    case Move::kRun:
+    case SearchMove::kRun:
       MoveRun(&state, progress);
       break;
-    case Move::kCross:
+    case SearchMove::kCross:
       Cross(&state);
       break;
-    case Move::kPolicy:
+    case SearchMove::kPolicy:
       AskPolicy(&state);
       break;
-    case Move::kRecut:
+    case SearchMove::kRecut:
       Recut(&state);
       break;
-    case Move::kRules:
+    case SearchMove::kRules:
       ChangeRules(&state);
       break;
-    case Move::kNumMoves:
+    case SearchMove::kNumMoves:
       break;
   }
   return state;

@@ -17,7 +17,7 @@ namespace grappler_go {
 
 // What a state's neighbours differ in. Which kind of move is tried is drawn in
 // proportion to how often it has helped so far.
-enum class Move : uint8_t {
+enum class SearchMove : uint8_t {
   kTransfer,  // a cluster to the other end of a transfer on the critical path
   kQueue,     // one off a device for which the critical path waits
   kRun,       // clusters of neighbouring depths to one device
@@ -60,8 +60,8 @@ class Refinement {
 
   bool HasRules() const;
   void SetCurrent(const Judged& judged);
-  Move DrawMove(double progress);
-  SearchState Neighbour(Move move, double progress);
+  SearchMove DrawMove(double progress);
+  SearchState Neighbour(SearchMove move, double progress);
   void MoveTransfer(SearchState* state);
   void MoveOffQueue(SearchState* state);
   void MoveRun(SearchState* state, double progress);
@@ -88,12 +88,12 @@ class Refinement {
   SearchScore current_score_;
   std::vector<double> busy_;        // by device, in the current state
   std::vector<CriticalWait> path_;  // of the current state
-  std::vector<Move> proposed_;
+  std::vector<SearchMove> proposed_;
   // Of one batch those that helped, to be tried together, and what they are
   // neighbours of.
   std::vector<SearchState> improved_;
   SearchState base_;
-  std::array<Record, static_cast<size_t>(Move::kNumMoves)> records_{};
+  std::array<Record, static_cast<size_t>(SearchMove::kNumMoves)> records_{};
 };
 
 }  // namespace grappler_go

@@ -77,8 +77,12 @@ TEST_F(SearchStartsTest, CoarseClustersHaveAllTheWorkOfTheUnits) {
 TEST_F(SearchStartsTest, AnAnnealedCutPutsChainsApartAndCutsNone) {
   const SearchSpace space = Space();
   SearchRandom random(1);
-  const UnitDevices cut = AnnealCut(space, UnitClusters(space, 1.0), {0, 1},
-                                    space.home, AnnealOptions(), &random);
+  // Of clusters, as the search makes it: moves of single ops find a cut through
+  // both chains as good as any near it.
+  const Clusters clusters =
+      Coarsen(space, UnitClusters(space, 1.0), 8, &random);
+  const UnitDevices cut =
+      AnnealCut(space, clusters, {0, 1}, space.home, AnnealOptions(), &random);
   for (const char* chain : {"a", "b"}) {
     int32_t here = 0;
     for (int k = 0; k < 20; ++k) {
@@ -87,6 +91,14 @@ TEST_F(SearchStartsTest, AnAnnealedCutPutsChainsApartAndCutsNone) {
     EXPECT_TRUE(here == 0 || here == 20) << chain << ": " << here;
   }
   EXPECT_NE(cut[Unit(space, "a0")], cut[Unit(space, "b0")]);
+}
+
+TEST_F(SearchStartsTest, CoarseningEndsWhereNothingCanBeJoined) {
+  const SearchSpace space = Space();
+  SearchRandom random(1);
+  const Clusters clusters =
+      Coarsen(space, UnitClusters(space, 1.0), 0, &random);
+  EXPECT_GE(clusters.count, 1);
 }
 
 TEST_F(SearchStartsTest, AListScheduleUsesBothDevices) {
