@@ -187,7 +187,13 @@ def test_the_machine_takes_what_was_timed(timed):
     alone, compiled = _core.op_micros(graph, timed)
     op = graph.ops.index("MatMul")
     expected = 2 + 5 * 12 + 40 * 4e-6 * (300 * 200 + 200 * 100 + 300 * 100)
-    np.testing.assert_allclose([alone[op], compiled[op]], [expected, expected / 2], rtol=1e-3)
+    # Handing over is taken to be what the cheapest op of all took, which did a little, too.
+    each = fit.handover_micros(op_cases.all_cases(), _timings().samples)
+    assert 3 < each < 4
+    inside = expected / 2 - 3 * (each - 3)
+    np.testing.assert_allclose(alone[op], expected, rtol=1e-3)
+    # One number for all ops is taken off timings in proportion to their tensors.
+    np.testing.assert_allclose(compiled[op], inside, rtol=5e-3)
     # What is simulated is what was timed, too.
     simulated = grappler_go.simulate(graph, None, timed)
     assert simulated.step_ms * 1e3 == pytest.approx(expected, rel=1e-2)
