@@ -110,9 +110,10 @@ class RayRollouts:
             own = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": config.ray_workers}
             self._ray.init(**own, include_dashboard=False, log_to_driver=False)
         remote = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=_RETRIES)(Worker)
-        packed = self._ray.put([pack(case) for case in cases])
+        # Kept: a worker that is started anew reads it again.
+        self._packed = self._ray.put([pack(case) for case in cases])
         values = config.to_dict() | {"threads": max(1, config.threads)}
-        self._workers = [remote.remote(packed, values) for _ in range(config.ray_workers)]
+        self._workers = [remote.remote(self._packed, values) for _ in range(config.ray_workers)]
 
     def collect(self, requests: Sequence[Request]) -> list[Rollout]:
         """As LocalRollouts.collect; whoever is free takes the next request.

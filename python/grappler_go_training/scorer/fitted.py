@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from grappler_go_training.calibrate import fit, measure, op_cases
 
-# Of two machines; docs/make-a-policy.md says how they were timed.
+# Of three machines; docs/make-a-policy.md says how they were timed.
 SAMPLES = tuple(
-    os.path.join(os.path.dirname(__file__), name) for name in ("samples_a.jsonl", "samples_b.jsonl")
+    os.path.join(os.path.dirname(__file__), f"samples_{machine}.jsonl") for machine in "abc"
 )
 
 
