@@ -24,7 +24,8 @@ def _placed_graph():
 
 
 def _sampler(policy, given, **settings):
-    @tf.function(autograph=False)
+    # A seed of Python numbers would be traced anew each time.
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([2], tf.int32)])
     def draw(seed):
         return sampling.sample(policy, given, seed, **settings)
 

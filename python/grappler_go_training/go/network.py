@@ -243,7 +243,10 @@ class Tasks(tf.Module):
         self._device = devices.DeviceHead("device", rng, width)
         levels = {"fusion": config.fusion_levels, "schedule": config.schedule_levels}
         levels["recompute"] = 2
-        self._heads = {name: LevelHead(name, rng, width, n) for name, n in levels.items()}
+        self._heads = {
+            name: LevelHead(name, rng, width, n, is_last=name == "recompute")
+            for name, n in levels.items()
+        }
 
     def __call__(
         self,
@@ -279,18 +282,31 @@ class Tasks(tf.Module):
 
 
 class LevelHead(tf.Module):
-    """A task whose actions are levels: affine, ReLU, affine."""
+    """A task whose actions are levels: affine, ReLU, affine.
 
-    def __init__(self, name: str, rng: np.random.Generator, width: int, num_levels: int) -> None:
+    Args:
+      is_last: no task comes after it that would hear its answer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rng: np.random.Generator,
+        width: int,
+        num_levels: int,
+        is_last: bool = False,
+    ) -> None:
         super().__init__(name=name)
         self._up = layers.Dense("up", rng, width, width, math.sqrt(2.0))
         # Small: the first policy is nearly uniform.
         self._out = layers.Dense("out", rng, width, num_levels, 0.1)
-        self._levels = layers.Embedding("levels", rng, num_levels, width)
+        self._levels = None if is_last else layers.Embedding("levels", rng, num_levels, width)
 
     def __call__(self, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """[N, width] -> logits [N, levels], expected embedding [N, width]."""
+        """[N, width] -> logits [N, levels], expected embedding [N, width] (h if last)."""
         logits = self._out(tf.nn.relu(self._up(h)))
+        if self._levels is None:
+            return logits, h
         return logits, tf.matmul(tf.nn.softmax(logits), self._levels.table)
 
 
