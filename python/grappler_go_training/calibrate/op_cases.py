@@ -186,8 +186,8 @@ def _shape_and_move() -> Iterator[OpCase]:
         yield OpCase("StridedSlice", (shape,), lambda x: x[: x.shape[0] // 2, 1:])
         yield OpCase("Pack", (shape, shape), lambda x, y: tf.stack([x, y]))
         yield OpCase("Split", (shape,), lambda x: tf.split(x, 2, axis=1)[0])
-    for shape in ((8, 64, 4, 32), (16, 128, 8, 64)):
-        yield OpCase("Transpose", (shape,), lambda x: tf.transpose(x, [0, 2, 1, 3]))
+    for heads in ((8, 64, 4, 32), (16, 128, 8, 64)):
+        yield OpCase("Transpose", (heads,), lambda x: tf.transpose(x, [0, 2, 1, 3]))
 
 
 def _reductions() -> Iterator[OpCase]:
@@ -229,13 +229,16 @@ def _matmuls() -> Iterator[OpCase]:
             ((batch // 4, m, 4, k), (batch // 4, n, 4, k)),
             lambda x, y: tf.einsum("aecd,abcd->acbe", y, x),
         )
-    for b, s, d, h in ((8, 64, 128, 4), (4, 128, 256, 8)):
+    for batch, tokens, width, heads in ((8, 64, 128, 4), (4, 128, 256, 8)):
+        per_head = width // heads
         yield OpCase(
-            "Einsum", ((b, s, d), (d, h, d // h)), lambda x, y: tf.einsum("abc,cde->abde", x, y)
+            "Einsum",
+            ((batch, tokens, width), (width, heads, per_head)),
+            lambda x, y: tf.einsum("abc,cde->abde", x, y),
         )
         yield OpCase(
             "Einsum",
-            ((b, s, h, d // h), (h, d // h, d)),
+            ((batch, tokens, heads, per_head), (heads, per_head, width)),
             lambda x, y: tf.einsum("abcd,cde->abe", x, y),
         )
 

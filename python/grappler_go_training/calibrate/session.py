@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -92,12 +93,12 @@ def time_machine(
         worker = _Restarting(stack, cores[:1] if workers else cores)
         for number, (kind, key, request) in enumerate(work):
             on_progress(number, todo, key or kind)
-            store.fill(kind, key, lambda request=request: worker.ask(request))
+            store.fill(kind, key, functools.partial(worker.ask, request))
     if any(not store.has(kind, key) for kind, key, _ in hops):
-        with _cluster(cores) as worker:
-            for number, (kind, key, request) in enumerate(hops):
+        with _cluster(cores) as cluster:
+            for number, (kind, key, hop) in enumerate(hops):
                 on_progress(len(work) + number, todo, f"transfer of {key} elements")
-                store.fill(kind, key, lambda request=request: worker.ask(request, _TIMEOUT_S))
+                store.fill(kind, key, functools.partial(cluster.ask, hop, _TIMEOUT_S))
     on_progress(todo, todo, "")
     return store.timings(cases, workers)
 
