@@ -34,7 +34,7 @@ class NetworkConfig:
     width: int = 64
     sage_layers: int = 3
     trunk_layers: int = 2
-    heads: int = 2
+    heads: int = 1
     ffn_width: int = 128
     segment: int = 64
     iterations: int = 2

@@ -17,23 +17,32 @@ class Dense(tf.Module):
     """x W + b over the last axis. Glorot's initial weights times `scale`."""
 
     def __init__(
-        self, name: str, rng: np.random.Generator, rows: int, columns: int, scale: float = 1.0
+        self,
+        name: str,
+        rng: np.random.Generator,
+        rows: int,
+        columns: int,
+        scale: float = 1.0,
+        bias: bool = True,
     ) -> None:
         super().__init__(name=name)
         limit = scale * math.sqrt(6.0 / (rows + columns))
         initial = rng.uniform(-1.0, 1.0, (rows, columns)) * limit
         self._weights = tf.Variable(initial.astype(np.float32), name=f"{name}/weights")
-        self._bias = tf.Variable(np.zeros(columns, np.float32), name=f"{name}/bias")
-        self._rows = rows
+        self._bias = (
+            tf.Variable(np.zeros(columns, np.float32), name=f"{name}/bias") if bias else None
+        )
+        self._rows, self._columns = rows, columns
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        if x.shape.rank == 2:
-            return tf.nn.bias_add(tf.matmul(x, self._weights), self._bias)
         # One product of matrices rather than one for each of the leading indices.
-        flat = tf.matmul(tf.reshape(x, [-1, self._rows]), self._weights)
-        shape = tf.concat([tf.shape(x)[:-1], tf.shape(self._bias)], 0)
-        result = tf.reshape(tf.nn.bias_add(flat, self._bias), shape)
-        result.set_shape(x.shape[:-1].concatenate(self._bias.shape))
+        flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, self._rows])
+        result = tf.matmul(flat, self._weights)
+        if self._bias is not None:
+            result = tf.nn.bias_add(result, self._bias)
+        if x.shape.rank != 2:
+            result = tf.reshape(result, tf.concat([tf.shape(x)[:-1], [self._columns]], 0))
+            result.set_shape([*x.shape[:-1], self._columns])
         return result
 
 
@@ -131,11 +140,6 @@ class Segments(NamedTuple):
         return tf.reshape(x, [-1, x.shape[-1]])[: self.num_ops]
 
 
-def _previous(x: tf.Tensor) -> tf.Tensor:
-    """[S, ...] the segment before each; zeros before the first."""
-    return tf.concat([tf.zeros_like(x[:1]), x[:-1]], 0)
-
-
 class SegmentAttention(tf.Module):
     """Attention of each op to its segment and to the previous one, without positions (the
     paper's 2.3). No gradient flows into the previous segment's features.
@@ -145,51 +149,60 @@ class SegmentAttention(tf.Module):
 
     Queries and keys have unit length and a learned scale for each head (Henry et al. 2020,
     "Query-Key Normalization for Transformers"). So exponentials stay in range without a
-    maximum to be found first; what is padding or not there has the weight 0 in place of an
-    exponential, which costs no pass over the scores.
+    maximum to be found first; what is padding has the weight 0 in place of an exponential,
+    which costs no pass over the scores.
     """
 
     def __init__(self, name: str, rng: np.random.Generator, config: go_config.NetworkConfig):
         super().__init__(name=name)
-        width = config.width
-        self._heads = config.heads
-        self._head_width = width // config.heads
+        self._heads = [
+            AttentionHead(f"head_{i}", rng, config.width, config.width // config.heads)
+            for i in range(config.heads)
+        ]
         self._recurrence = config.recurrence
-        self._query = Dense("query", rng, width, width)
-        self._key_value = Dense("key_value", rng, width, 2 * width)
-        self._out = Dense("out", rng, width, width)
-        scale = np.full([config.heads, 1, 1], math.log(4.0), np.float32)
-        self._log_scale = tf.Variable(scale, name="log_scale")
+        self._bias = tf.Variable(np.zeros(config.width, np.float32), name="bias")
 
     def __call__(self, x: tf.Tensor, segments: Segments) -> tf.Tensor:
         """[S, L, width] -> [S, L, width]."""
+        return tf.add_n([head(x, segments, self._recurrence) for head in self._heads]) + self._bias
+
+
+class AttentionHead(tf.Module):
+    """One head with weights of its own: nothing is split, joined or transposed, which on a
+    CPU takes longer than the products."""
+
+    def __init__(self, name: str, rng: np.random.Generator, width: int, head_width: int) -> None:
+        super().__init__(name=name)
+        self._query = Dense("query", rng, width, head_width)
+        self._key = Dense("key", rng, width, head_width)
+        self._value = Dense("value", rng, width, head_width)
+        self._out = Dense("out", rng, head_width, width, bias=False)
+        self._log_scale = tf.Variable(math.log(4.0), name="log_scale", dtype=tf.float32)
+
+    def __call__(self, x: tf.Tensor, segments: Segments, recurrence: bool) -> tf.Tensor:
+        """[S, L, width] -> [S, L, width], without the bias."""
         scale = tf.minimum(tf.exp(self._log_scale), _MAX_ATTENTION_SCALE)
-        query = scale * _unit_length(self._split_heads(self._query(x)))
-        key, value = self._keys_and_values(x, segments)
-        if self._recurrence:
-            memory = self._keys_and_values(tf.stop_gradient(x), segments)
-            key = tf.concat([_previous(memory[0]), key], 2)
-            value = tf.concat([_previous(memory[1]), value], 2)
-        weights = tf.exp(tf.matmul(query, key, transpose_b=True))
+        query = scale * _unit_length(self._query(x))
+        key, value = self._key_value(x)
+        weights = _weights(query, key) * tf.transpose(segments.real, [0, 2, 1])
+        total = tf.reduce_sum(weights, -1, keepdims=True)
         sums = tf.matmul(weights, value)
-        # Padding of an otherwise empty context divides 0 by next to nothing.
-        mean = sums[..., :-1] / (sums[..., -1:] + 1e-9)
-        merged = tf.reshape(tf.transpose(mean, [0, 2, 1, 3]), [-1, *x.shape[1:]])
-        return self._out(merged)
+        if recurrence:
+            # The segment before another one is full: it has no padding to leave out.
+            key, value = self._key_value(tf.stop_gradient(x))
+            weights = _weights(query[1:], key[:-1])
+            first = [[1, 0], [0, 0], [0, 0]]
+            total += tf.pad(tf.reduce_sum(weights, -1, keepdims=True), first)
+            sums += tf.pad(tf.matmul(weights, value[:-1]), first)
+        return self._out(sums / total)
 
-    def _split_heads(self, x: tf.Tensor) -> tf.Tensor:
-        """[S, L, width] -> [S, heads, L, head width]."""
-        split = tf.reshape(x, [-1, x.shape[1], self._heads, self._head_width])
-        return tf.transpose(split, [0, 2, 1, 3])
+    def _key_value(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _unit_length(self._key(x)), self._value(x)
 
-    def _keys_and_values(self, x: tf.Tensor, segments: Segments) -> tuple[tf.Tensor, tf.Tensor]:
-        """Keys [S, heads, L, head width]; values with a last column of 1, all 0 where there
-        is no op."""
-        key, value = tf.split(self._key_value(x), 2, -1)
-        value = self._split_heads(value)
-        real = segments.real[:, tf.newaxis]
-        one = tf.ones_like(value[..., :1])
-        return _unit_length(self._split_heads(key)), tf.concat([value, one], -1) * real
+
+def _weights(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """[S, L, L] attention before it is divided by its sum."""
+    return tf.exp(tf.matmul(query, key, transpose_b=True))
 
 
 def _unit_length(x: tf.Tensor) -> tf.Tensor:
