@@ -93,6 +93,7 @@ void GroupMemory::CollectNodes() {
   kind_.assign(count_, Kind::kPassed);
   first_producer_.assign(1, 0);
   producers_.clear();
+  // All places first: a recomputed op may come after what reads it.
   for (int32_t k = 0; k < count_; ++k) {
     const int32_t v = step_.nodes[begin_ + k];
     bool lives_out = graph.has(op(k), kPreserved);
@@ -103,6 +104,9 @@ void GroupMemory::CollectNodes() {
     const bool stored = facts_.storage[op(k)] != Storage::kResident &&
                         (lives_out || !IsFusedIntoReaders(graph, op(k)));
     if (stored) kind_[k] = Kind::kStored;
+  }
+  for (int32_t k = 0; k < count_; ++k) {
+    const int32_t v = step_.nodes[begin_ + k];
     for (int32_t e = step_.first_edge[v]; e < step_.first_edge[v + 1]; ++e) {
       if (!step_.is_inside[e]) continue;
       const int32_t producer = place_of_slot_[step_.edge_slot[e]];
