@@ -13,7 +13,7 @@ import grappler_go
 
 pytest.importorskip("scipy")
 from grappler_go_training.calibrate import fit, measure, memory, op_cases
-from grappler_go_training.scorer import export
+from grappler_go_training.scorer import export, fitted
 
 from grappler_go import _core
 
@@ -62,6 +62,17 @@ def test_fit_finds_the_coefficients_that_made_the_timings(cases):
     samples = _samples(cases, tf_terms, xla_terms)
     model = fit.fit(cases, samples)
     assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+
+
+def test_what_was_slower_in_each_timing_is_so_at_any_size():
+    model = fitted.fit_files().model
+    for megabytes in (0.1, 1.0, 10.0, 100.0):
+        work = fit.Work("pool", 1e6 * megabytes, 1e6 * megabytes)
+        alone, within = model.predict("MaxPoolGrad", work)
+        assert within > 1.2 * alone
+        # XLA's products are as fast: no word on these.
+        alone, within = model.predict("MatMul", fit.Work("matmul", 1e9, 1e6))
+        assert within < 1.2 * alone
 
 
 def test_what_the_boundary_of_a_cluster_takes_is_not_the_ops(cases):

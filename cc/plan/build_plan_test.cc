@@ -109,9 +109,28 @@ TEST_F(BuildPlanTest, GroupsThatDoNotPayAreDissolved) {
   EXPECT_EQ(Why("c0"), "group too small");
 }
 
+TEST_F(BuildPlanTest, AGroupThatAStepWouldNotNoticeIsDissolved) {
+  Parse(Chain().Arg("y", {8, 8}).Node("slow", "NoSuchOp", {"y"}, kT, kCpu));
+  options_.min_gain = 0;
+  logits_.op_micros[graph_.find("slow")] = 5e3f;
+  EXPECT_FALSE(Build().empty());
+  logits_.op_micros[graph_.find("slow")] = 1e6f;
+  EXPECT_TRUE(Build().empty());
+  EXPECT_EQ(Why("c0"), "group does not pay");
+}
+
+TEST_F(BuildPlanTest, AnOpTakesNoLessThanItsDispatch) {
+  Parse(Chain());
+  logits_.op_micros.assign(graph_.num_ops(), 0.0f);
+  logits_.fused_micros.assign(graph_.num_ops(), 0.0f);
+  options_.group_launch_micros = options_.group_tensor_micros = 0;
+  options_.min_gain = 0.5;
+  EXPECT_FALSE(Build().empty());
+}
+
 TEST_F(BuildPlanTest, AGainTooSmallForTheStepIsNotTaken) {
   Parse(Chain().Arg("y", {8, 8}).Node("slow", "NoSuchOp", {"y"}, kT, kCpu));
-  logits_.op_micros[graph_.find("slow")] = 1e6f;
+  logits_.op_micros[graph_.find("slow")] = 5e3f;
   options_.min_gain = 0.05;
   EXPECT_TRUE(Build().empty());
   EXPECT_EQ(Why("c0"), "plan does not pay");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cc/plan/loop_entries.h"
+
 namespace grappler_go {
 namespace {
 
@@ -15,6 +17,7 @@ constexpr int64_t kEdgesAtLeast = 65536;  // small graphs are not worth sparing
 struct Nodes {
   Scratch<int32_t> of_op;
   int32_t count = 0;
+  std::vector<std::pair<int32_t, int32_t>> loop_entries;
 };
 
 // Groups come first and keep their numbers.
@@ -27,6 +30,7 @@ Nodes NumberNodes(const OpGraph& graph, const std::vector<int32_t>& group,
     const int32_t g = group.empty() ? -1 : group[i];
     nodes.of_op[i] = g >= 0 ? g : nodes.count++;
   }
+  nodes.loop_entries = LoopEntries(graph);
   return nodes;
 }
 
@@ -43,6 +47,10 @@ void ForEachEdge(const OpGraph& graph, const Nodes& nodes, Visit&& visit) {
       const int32_t src = nodes.of_op[e.src], dst = nodes.of_op[i];
       if (!e.back_edge && src != dst) visit(src, dst);
     }
+  }
+  for (const auto& [enter, condition] : nodes.loop_entries) {
+    const int32_t src = nodes.of_op[enter], dst = nodes.of_op[condition];
+    if (src != dst) visit(src, dst);
   }
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cc/plan/build_plan.h"
+#include "cc/plan/loop_entries.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/recompute_search.h"
 #include "cc/sim/liveness.h"
@@ -30,6 +31,12 @@ std::vector<int32_t> ByPriority(const OpGraph& graph,
   };
   std::priority_queue<int32_t, std::vector<int32_t>, decltype(later)> ready(
       later);
+  // A loop's results come after all that enters it.
+  std::vector<std::vector<int32_t>> held_by(n);
+  for (const auto& [enter, condition] : LoopEntries(graph)) {
+    held_by[enter].push_back(condition);
+    ++waiting[condition];
+  }
   for (int32_t i = 0; i < n; ++i) {
     for (const InputEdge& e : graph.inputs(i)) waiting[i] += !e.back_edge;
     if (waiting[i] == 0) ready.push(i);
@@ -42,6 +49,9 @@ std::vector<int32_t> ByPriority(const OpGraph& graph,
     for (const OutputEdge& e : graph.outputs(i)) {
       if (e.back_edge) continue;
       if (--waiting[e.dst] == 0) ready.push(e.dst);
+    }
+    for (int32_t condition : held_by[i]) {
+      if (--waiting[condition] == 0) ready.push(condition);
     }
   }
   return sorted;

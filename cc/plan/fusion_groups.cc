@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include "cc/graph/contracted_graph.h"
@@ -436,6 +437,10 @@ double EffectiveGroups(const OpGraph& graph, const OpMicros& micros,
   return squares > 0 ? sum * sum / squares : 1.0;
 }
 
+// Of all ops' time: less than that is no reason to compile a group, which takes
+// seconds where the group is large.
+constexpr double kLeastShare = 0.005;
+
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason) {
@@ -450,9 +455,16 @@ double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
   const int32_t min_ops = micros.machine != nullptr
                               ? std::min(2, options.min_group_ops)
                               : options.min_group_ops;
+  // A program would not notice, but has to compile it. Simulated alone, every
+  // microsecond counts.
+  const double least =
+      micros.machine != nullptr
+          ? 0.0
+          : kLeastShare *
+                std::accumulate(micros.alone.begin(), micros.alone.end(), 0.0);
   double total = 0;
   for (int32_t g = 0; g < groups->count; ++g) {
-    kept[g] = size[g] >= min_ops && gain[g] > 0;
+    kept[g] = size[g] >= min_ops && gain[g] > least;
     if (kept[g]) total += gain[g];
   }
   for (int32_t i = 0; i < graph.num_ops(); ++i) {

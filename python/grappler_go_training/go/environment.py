@@ -12,12 +12,14 @@ _core.build_plan, and from there to _core.simulate.
 
 import concurrent.futures
 import dataclasses
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from absl import logging
 
 from grappler_go import native
 from grappler_go_training import baselines
@@ -199,6 +201,11 @@ class Environment:
         wanted = {task: logits[task] for task in case.tasks}
         plan, _ = core.build_plan(case.graph, machine, wanted, case.options)
         priority = {"schedule": logits["schedule"]}
-        (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
+        try:
+            (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
+        except ValueError as error:
+            # One plan that no step can follow must not end a run of hours.
+            logging.warning("%s: a plan counts as out of memory: %s", case.name, error)
+            return Outcome(INVALID_REWARD, math.inf, True, plan)
         reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
         return Outcome(reward, step["micros"], step["out_of_memory"], plan)
