@@ -53,7 +53,7 @@ build: $(STAMPS)/installed  ## compile the plugin and the extension in place
 # ---- tests ----
 test: test-cc test-py coverage  ## set up, then every test, with coverage of C++ and Python
 
-# -O1 with line counters, in objects of their own.
+# Not optimised, with line counters, in objects of their own.
 TEST_BUILD = BUILD=build/test COVERAGE=--coverage
 test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
 	find build/test -name '*.gcda' -delete 2>/dev/null || true
