@@ -10,6 +10,9 @@ PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
 NATIVE = $(MAKE) --no-print-directory -f build_defs/native.mk -j$(JOBS) PYTHON=$(PY)
 PYTEST_ARGS ?=
+# A worker runs whole files, so that what a module's fixture made is made once.
+# PYTEST_ARGS comes last: with -n0 everything runs in one process, as --pdb wants it.
+PYTEST = $(PY) -m pytest -n $(JOBS) --dist loadfile
 # TensorFlow's start-up chatter would bury what the tests say.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -50,7 +53,7 @@ build: $(STAMPS)/installed  ## compile the plugin and the extension in place
 # ---- tests ----
 test: test-cc test-py coverage  ## set up, then every test, with coverage of C++ and Python
 
-# -O1 with line counters, in objects of their own.
+# Not optimised, with line counters, in objects of their own.
 TEST_BUILD = BUILD=build/test COVERAGE=--coverage
 test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
 	find build/test -name '*.gcda' -delete 2>/dev/null || true
@@ -58,12 +61,12 @@ test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
 
 test-py: $(STAMPS)/dev build  ## the Python tests
 	rm -f .coverage .coverage.*
-	$(PY) -m pytest --cov --cov-report= $(PYTEST_ARGS)
-	$(PY) -m pytest --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)
+	$(PYTEST) --cov --cov-report= $(PYTEST_ARGS)
+	$(PYTEST) --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)
 
 test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds, without coverage
-	$(PY) -m pytest -m 'not slow' -x -q $(PYTEST_ARGS)
-	$(PY) -m pytest -m 'not slow' -x -q tests/go $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow' -x -q $(PYTEST_ARGS)
+	$(PYTEST) -m 'not slow' -x -q tests/go $(PYTEST_ARGS)
 
 coverage: $(STAMPS)/dev  ## report what the last run of the tests covered
 	@echo "== coverage of C++ by the C++ tests (the bindings are tested from Python)"

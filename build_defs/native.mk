@@ -15,8 +15,8 @@ OUT ?= grappler_go
 BUILD ?= build/native
 # Flags that change the objects; a different set belongs in a different BUILD.
 OPT ?= -O2 -g1
-# Without sanitizers, which double what compiling takes: `make bazel-test` has them.
-TEST_OPT ?= -O1 -g1
+# Quick to compile: not optimised, and the sanitizers are left to `make bazel-test`.
+TEST_OPT ?= -O0 -g1
 COVERAGE ?=
 GTEST_FILTER ?= *
 
