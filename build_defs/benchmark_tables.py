@@ -129,7 +129,7 @@ def _placed(cells: list[dict[str, Any]]) -> str:
 
 _GAINS_HEAD = (
     *("program", "TensorFlow, ms", "jit", "auto", "grappler-go", "tuned"),
-    *("first step, s", "break-even, steps", "peak, MB", "difference"),
+    *("first step, s", "break-even, steps", "peak, MB", "difference", "tuning, s"),
 )
 
 
@@ -154,13 +154,15 @@ def _gains(name: str) -> str:
         ("slowest", summary.slowest),
     )
     table = [[row.program, *_gains_cells(row)] for row in rows]
-    table += [[f"*{title}*", "", *_ratios(numbers.get), *[""] * 4] for title, numbers in totals]
+    table += [[f"*{title}*", "", *_ratios(numbers.get), *[""] * 5] for title, numbers in totals]
     told = (
         f"The best of TensorFlow, jit and auto for each program, in the geometric mean: "
         f"{means['best of others']:.2f}x. Of {summary.compiled} programs in which a group was "
         f"compiled, {summary.break_even} win the first step back within "
         f"{gains.BREAK_EVEN_STEPS} steps.\n"
     )
+    if summary.tuned:
+        told += f"{summary.tuning_text}\n"
     return f"{where}.\n\n" + _rows(list(_GAINS_HEAD), table) + "\n" + told
 
 
@@ -177,7 +179,7 @@ def _gains_cells(row: Any) -> list[str]:
     default, ours = row.results["default"], row.results.get("ours")
     cells = ["failed" if default.error else _figure(default.median_ms), *_ratios(row.speedup)]
     if ours is None or row.speedup("ours") is None:
-        return [*cells, *[""] * 4]
+        return [*cells, *[""] * 4, row.tuning_text]
     steps = row.break_even("ours")
     return [
         *cells,
@@ -185,6 +187,7 @@ def _gains_cells(row: Any) -> list[str]:
         ("never" if steps is None else f"{steps:,.0f}") if row.compiled else "left alone",
         f"{default.peak_mb:,.0f}-{ours.peak_mb:,.0f}",
         f"{ours.difference:.0e}",
+        row.tuning_text,
     ]
 
 

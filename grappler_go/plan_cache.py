@@ -120,6 +120,21 @@ def entries(folders: Sequence[str]) -> list[Entry]:
     return [read(file) for folder in folders for file in _files(folder)]
 
 
+def find(
+    folders: Sequence[str], graph: "OpGraph", machine: "Machine | None" = None
+) -> Entry | None:
+    """What the pass would use for a graph here; None where nothing is stored.
+
+    Args:
+      folders: where; the first that has it counts.
+      graph: whose.
+      machine: the devices that are configured; None for the graph's own.
+    """
+    name = native.core().plan_cache_key(graph, machine)["file_name"]
+    found = (read(pathlib.Path(folder) / name) for folder in folders)
+    return next((entry for entry in found if not entry.error), None)
+
+
 def clear(folders: Sequence[str], fingerprint: str = "") -> tuple[int, list[str]]:
     """Removes the entries, of one graph or of all.
 

@@ -23,6 +23,8 @@ class FakeWorker:
     """Answers at once; steps take what the test says."""
 
     asked: list[tuple[str, str]]
+    requests: list[dict]
+    reports: list[dict]
     step_ms: dict[str, float]
     fails: dict[tuple[str, int], str]
 
@@ -32,11 +34,16 @@ class FakeWorker:
 
     def ask(self, request, timeout_s):
         FakeWorker.asked.append((request["do"], self.mode))
+        FakeWorker.requests.append(request)
+        if request["do"] == "tune":
+            if ("tune", 0) in FakeWorker.fails:
+                raise harness.WorkerError(FakeWorker.fails["tune", 0])
+            return {"verdict": "plan", "plan": "no convolutions", "tuning_s": 9.0, "budget_s": 60.0}
         if request["do"] == "start":
             np.savez(request["outputs"], a=np.ones(3) if self.mode != "ours" else np.ones(3) * 1.5)
             return {"first_ms": 7.0, "start_mb": 1.0}
         if request["do"] == "finish":
-            return {"peak_mb": 3.0, "step_peak_mb": 2.0, "reports": []}
+            return {"peak_mb": 3.0, "step_peak_mb": 2.0, "reports": FakeWorker.reports}
         self._times += 1
         if (self.mode, self._times) in FakeWorker.fails:
             raise harness.WorkerError(FakeWorker.fails[self.mode, self._times])
@@ -49,7 +56,11 @@ class FakeWorker:
 @pytest.fixture
 def fake(monkeypatch):
     FakeWorker.asked = []
-    FakeWorker.step_ms = {"default": 10.0, "jit": 20.0, "auto": 10.0, "ours": 5.0}
+    FakeWorker.requests = []
+    FakeWorker.reports = [
+        {"applied": True, "policy": "tuned: no convolutions", "outcome": "applied"}
+    ]
+    FakeWorker.step_ms = {"default": 10.0, "jit": 20.0, "auto": 10.0, "ours": 5.0, "tuned": 4.0}
     FakeWorker.fails = {}
     monkeypatch.setattr(harness, "WorkerProcess", FakeWorker)
     return FakeWorker
@@ -85,7 +96,43 @@ def test_a_mode_that_fails_midway_has_an_error_and_the_others_go_on(fake):
     results = harness.compare("x", rounds=4)
     assert results["jit"].error == "no answer within 300 s"
     assert results["ours"].speedup == pytest.approx(2.0)
-    assert {mode for what, mode in fake.asked if what == "close"} == set(harness.MODES)
+    assert {mode for what, mode in fake.asked if what == "close"} == set(harness.UNTUNED)
+
+
+def test_a_program_is_tuned_before_anything_else_runs_and_measured_with_what_was_found(fake):
+    told = []
+    results = harness.compare(
+        "x", modes=("ours", "tuned"), rounds=2, tune_s=60, settings={"a": 1}, progress=told.append
+    )
+    assert fake.asked[:3] == [("tune", "tuned"), ("close", "tuned"), ("start", "default")]
+    tuned = results["tuned"]
+    assert (tuned.verdict, tuned.plan, tuned.tuning_s) == ("plan", "no convolutions", 9.0)
+    assert tuned.speedup == pytest.approx(2.5)
+    tune, *others = [request for request in fake.requests if request["do"] in ("tune", "start")]
+    assert tune["budget_s"] == 60
+    settings = {request["mode"]: request["settings"] for request in others}
+    assert settings["ours"] == {"a": 1}
+    assert settings["tuned"] == {"a": 1, "plan_cache": tune["plans"]}
+    assert len(told) == harness.num_parts(("ours", "tuned"), 2)
+
+
+def test_nothing_is_tuned_unless_it_is_asked_for(fake):
+    assert "tuned" not in harness.compare("x", rounds=1)
+    assert "tune" not in [what for what, _ in fake.asked]
+
+
+def test_where_tuning_fails_the_others_go_on(fake):
+    fake.fails = {("tune", 0): "CannotTuneError: it prints"}
+    results = harness.compare("x", modes=("ours", "tuned"), rounds=2)
+    assert results["tuned"].error == "CannotTuneError: it prints"
+    assert results["ours"].speedup == pytest.approx(2.0)
+
+
+def test_a_plan_that_the_measured_process_did_not_use_is_a_failure(fake):
+    fake.reports = [{"applied": True, "policy": "default", "outcome": "applied"}]
+    results = harness.compare("x", modes=("ours", "tuned"), rounds=2)
+    assert results["tuned"].error == "what tuning found was not used: applied"
+    assert not results["ours"].error
 
 
 def test_the_default_is_always_measured(fake):
@@ -143,6 +190,45 @@ def raises():
         raise ValueError("no such batch")
     return step, (tf.ones((4,)),)
 """
+
+
+_CHAIN = """
+import tensorflow as tf
+
+def chain(x):
+    for _ in range(12):
+        x = tf.tanh(x * 1.1 + 0.1)
+    return tf.reduce_sum(x)
+
+def program():
+    return chain, (tf.ones((300, 300)),)
+"""
+
+
+def test_what_a_real_worker_tuned_is_used_and_not_tuned_again(tmp_path, monkeypatch):
+    (tmp_path / "chain_program.py").write_text(_CHAIN)
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for budget_s in (90.0, 45.0):
+        results = harness.compare(
+            "chain_program:program",
+            modes=("tuned",),
+            rounds=2,
+            round_seconds=0.01,
+            tune_s=budget_s,
+            tuned_plans="plans",
+        )
+        found.append(results["tuned"])
+    first, second = found
+    assert not first.error
+    assert not second.error
+    assert first.verdict in ("plan", "default")  # as this machine has it
+    assert 0 < first.tuning_s <= first.budget_s == 90.0
+    assert first.difference < 1e-4
+    assert len(list((tmp_path / "plans").glob("*.json"))) == 1
+    assert (second.verdict, second.plan) == (first.verdict, first.plan)
+    assert second.budget_s == 90.0
+    assert second.tuning_s == pytest.approx(first.tuning_s, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,13 @@ def _row(program="black-scholes", ours_ms=5.0, first=3000.0, compiled=True, **re
         "ours": _result("ours", ours_ms, first, difference=1e-6),
         **results,
     }
-    return gains.Row(program, found, {}, "1 group", compiled, "a day, a machine")
+    return gains.Row(program, found, "1 group", compiled, "a day, a machine")
+
+
+def _tuned(ms, verdict="plan", tuning_s=30.0, first=1000.0):
+    result = _result("tuned", ms, first, verdict=verdict, tuning_s=tuning_s, budget_s=120.0)
+    result.plan = "no convolutions" if verdict == "plan" else "TensorFlow's default"
+    return result
 
 
 @pytest.fixture
@@ -48,7 +54,7 @@ def measured(monkeypatch):
     def compare(spec, modes, **options):
         asked.append((spec, tuple(modes), options))
         report = {"applied": True, "groups": 1, "grouped_ops": 30, "num_nodes": 40}
-        row = _row()
+        row = _row(tuned=_tuned(4.0))
         row.results["ours"].reports = [report, {"applied": False, "num_nodes": 90}]
         return {mode: row.results[mode] for mode in modes}
 
@@ -137,6 +143,28 @@ def test_rows_add_up():
     assert (summary.compiled, summary.break_even) == (2, 1)
     assert summary.difference["ours"] == pytest.approx(1e-6)
     assert "tuned" not in summary.geometric_means
+    assert (summary.tuned, summary.tuning_s) == ({}, 0)
+
+
+def test_tuning_adds_up():
+    rows = [
+        _row(tuned=_tuned(4.0)),
+        _row("vae-train", tuned=_tuned(10.0, "default", 60.0)),
+        _row("k-means", tuned=_tuned(5.0, "undecided", 120.0)),
+        _row("mlp-train", tuned=Result("tuned", error="CannotTuneError: it prints")),
+    ]
+    summary = gains.summarize(rows)
+    assert summary.geometric_means["tuned"] == pytest.approx((2.5 * 1.0 * 2.0) ** (1 / 3))
+    assert summary.tuned == {"plan": 1, "default": 1, "undecided": 1}
+    assert summary.tuning_s == pytest.approx(210.0)
+    assert "a plan for 1 of 3 programs" in summary.tuning_text
+    assert "3.5 min" in summary.tuning_text
+    texts = ["30", "60, default", "120, undecided", ""]
+    assert [row.tuning_text for row in rows] == texts
+
+
+def test_what_tuning_took_has_to_be_won_back_too():
+    assert _row(tuned=_tuned(5.0, first=900.0)).break_even("tuned") == pytest.approx(5980)
 
 
 def test_a_row_comes_back_from_json_as_it_was():
@@ -156,13 +184,17 @@ def test_a_program_is_measured_at_its_size_and_its_decision_is_kept(measured):
     assert row.results["ours"].reports == []
 
 
-def test_a_mode_that_this_version_has_not_is_left_out_with_a_reason(monkeypatch):
-    monkeypatch.setattr(harness, "MODES", ("default", "ours"))
-    run, skipped = gains.modes_to_run(("default", "ours", "tuned"))
-    assert run == ["default", "ours"]
-    assert "cannot tune" in skipped["tuned"]
-    monkeypatch.setattr(harness, "MODES", ("default", "ours", "tuned"))
-    assert gains.modes_to_run(("tuned",)) == (["tuned"], {})
+def test_the_command_tunes_unless_it_is_told_otherwise(measured, capsys):
+    status, told, _ = _bench(capsys, "black-scholes", "--tune_minutes=3", "--tuned_plans=here")
+    assert status == 0
+    (_, modes, options), *_ = measured
+    assert modes == harness.MODES
+    assert (options["tune_s"], options["tuned_plans"]) == (180.0, "here")
+    # In the row and in the mean.
+    assert told.count("2.50x") == 3
+    assert "Tuning took 0.5 min in all" in " ".join(told.split())
+    _bench(capsys, "black-scholes", "--modes=default,ours")
+    assert measured[1][1] == ("default", "ours")
 
 
 def test_the_command_goes_on_where_it_was(measured, capsys, tmp_path):
@@ -184,6 +216,10 @@ def test_the_command_prints_json_and_stores_it(measured, capsys, tmp_path):
     status, told, _ = _bench(capsys, "black-scholes", "--json", f"--save={save}", "--rounds=3")
     assert status == 0
     assert json.loads(told)["summary"]["geometric_means"]["ours"] == pytest.approx(2.0)
+    assert json.loads(told)["summary"]["tuned"] == {"plan": 1}
+    (row,) = json.loads(told)["gains"]
+    assert row["results"]["tuned"]["tuning_s"] == 30.0
+    assert row["results"]["tuned"]["plan"] == "no convolutions"
     assert json.loads(told) == json.loads(save.read_text(encoding="utf-8"))
     assert measured[0][2]["rounds"] == 3
 
@@ -225,6 +261,11 @@ def test_the_chart_has_a_row_for_each_program_that_ours_ran(tmp_path):
     text = path.read_text(encoding="utf-8")
     for name, there in (("black-scholes", True), ("k-means", True), ("vae-train", False)):
         assert (f"<!-- {name} -->" in text) == there
+    assert f"<!-- {chart.TITLES['tuned']} -->" not in text
+    rows = {"black-scholes": _row(tuned=_tuned(4.0)).results}
+    for draw in (chart.draw_gains, chart.draw):
+        draw(rows, path, "a machine")
+        assert f"<!-- {chart.TITLES['tuned']} -->" in path.read_text(encoding="utf-8")
 
 
 def test_the_docs_table_is_made_of_rows(monkeypatch, tmp_path):
@@ -236,15 +277,16 @@ def test_the_docs_table_is_made_of_rows(monkeypatch, tmp_path):
     monkeypatch.setattr(benchmark_tables, "DOCS", tmp_path)
     assert benchmark_tables.rendered(page) == page
     lines = [
-        _row().to_dict(),
+        _row(tuned=_tuned(4.0)).to_dict(),
         _row("k-means", ours_ms=10.0, compiled=False).to_dict(),
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "results" / "g.jsonl").write_text(text, encoding="utf-8")
     written = benchmark_tables.rendered(page)
     assert "a day, a machine" in written
-    assert "| black-scholes | 10 | 0.50x | 1.25x | **2.00x** |" in written
-    assert "| 1.0-3.0 | 400 |" in written
+    assert "| black-scholes | 10 | 0.50x | 1.25x | **2.00x** | 2.50x |" in written
+    assert "| 1.0-3.0 | 400 | 100-100 | 1e-06 | 30 |" in written
+    assert "a plan for 1 of 1 programs" in written
     assert "| *geometric mean* |  | 0.50x | 1.25x | **1.41x** |" in written
     assert benchmark_tables.rendered(written) == written
 

@@ -364,7 +364,7 @@ def test_demo_times_again_what_looks_slower_before_it_counts(monkeypatch, capsys
     monkeypatch.setattr(demo.bench, "measure", measure)
     assert main(["demo", "--rounds=5", "--json"]) == status
     assert asked[:2] == [
-        (demo.PROGRAMS[0], 5, harness.MODES),
+        (demo.PROGRAMS[0], 5, harness.UNTUNED),
         (demo.PROGRAMS[0], 10, ("default", "ours")),
     ]
     assert [name for name, _, _ in asked[2:]] == list(demo.PROGRAMS[1:])

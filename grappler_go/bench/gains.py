@@ -4,9 +4,10 @@
     gains.summarize([row]).geometric_means["ours"]
 
 A mode is default, jit, auto, ours ("untuned": the policy decides from what the graph looks
-like) or tuned (a plan that was found by running candidates, from the plan cache).
+like) or tuned (what grappler_go.tune found by running plans, within a budget of time).
 """
 
+import collections
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +17,6 @@ import grappler_go
 from grappler_go.bench import environment, harness
 from grappler_go.bench.gains_programs import BY_NAME, Program
 
-TUNED = "tuned"
-MODES = (*harness.MODES, TUNED)
 # What a user has without us.
 OTHERS = ("default", "jit", "auto")
 # A step after the first starts from weights that an optimizer has moved, and Adam turns a
@@ -34,7 +33,6 @@ class Row:
     Attributes:
       program: its name in gains_programs.
       results: mode -> harness.Result, without reports.
-      skipped: mode -> why it was not measured.
       decision: what our pass did to its largest graph.
       compiled: whether it compiled any group.
       where: the machine and the day.
@@ -42,7 +40,6 @@ class Row:
 
     program: str
     results: dict[str, harness.Result]
-    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
     decision: str = ""
     compiled: bool = False
     where: str = ""
@@ -66,14 +63,24 @@ class Row:
         return max(self.speedup(mode) or 1.0 for mode in OTHERS)
 
     def break_even(self, mode: str) -> float | None:
-        """Steps until what the first one cost more than the default's is won back: 0
-        where it cost no more, None where a step gains nothing."""
+        """Steps until what the first one cost more than the default's is won back, and
+        what tuning took: 0 where it cost no more, None where a step gains nothing."""
         default, result = self.results["default"], self.results[mode]
-        extra = result.first_ms - default.first_ms
+        extra = result.first_ms - default.first_ms + result.tuning_s * 1e3
         gain = default.median_ms - result.median_ms
         if gain <= 0:
             return None
         return max(0.0, extra / gain)
+
+    @property
+    def tuning_text(self) -> str:
+        """Seconds that it took, and what was found where that is no plan; empty where
+        the program was not tuned."""
+        tuned = self.results.get("tuned")
+        if tuned is None or not tuned.verdict:
+            return ""
+        seconds = f"{tuned.tuning_s:,.0f}"
+        return seconds if tuned.verdict == "plan" else f"{seconds}, {tuned.verdict}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -108,6 +115,8 @@ class Summary:
       compiled: programs in which we compiled a group.
       break_even: of those, how many win the first step back within BREAK_EVEN_STEPS.
       difference: mode -> largest difference of an output.
+      tuned: verdict of tuning -> programs.
+      tuning_s: seconds that tuning took, of all programs together.
     """
 
     programs: int
@@ -119,6 +128,21 @@ class Summary:
     compiled: int
     break_even: int
     difference: dict[str, float]
+    tuned: dict[str, int]
+    tuning_s: float
+
+    @property
+    def tuning_text(self) -> str:
+        """What tuning came to, in two sentences."""
+        plan, default, undecided = (
+            self.tuned.get(verdict, 0) for verdict in ("plan", "default", "undecided")
+        )
+        programs = plan + default + undecided
+        return (
+            f"Tuned: {self.against_best['tuned']:.2f} of the best of TensorFlow, jit and auto; "
+            f"a plan for {plan} of {programs} programs, TensorFlow's default for {default}, "
+            f"{undecided} undecided. Tuning took {self.tuning_s / 60:.1f} min in all."
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -131,17 +155,9 @@ def geometric_mean(values: Iterable[float]) -> float:
     return math.exp(sum(logs) / len(logs)) if logs else 1.0
 
 
-def modes_to_run(modes: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Those that can be measured here, and why the others cannot."""
-    skipped = {}
-    if TUNED in modes and TUNED not in harness.MODES:
-        skipped[TUNED] = f"grappler_go {grappler_go.__version__} cannot tune"
-    return [mode for mode in modes if mode not in skipped], skipped
-
-
 def measure(
     program: Program,
-    modes: Sequence[str] = MODES,
+    modes: Sequence[str] = harness.MODES,
     *,
     progress: Callable[[str], None] = lambda _: None,
     **options: Any,
@@ -157,10 +173,9 @@ def measure(
     Raises:
       ValueError: an unknown mode.
     """
-    run, skipped = modes_to_run(modes)
     results = harness.compare(
         program.spec,
-        run,
+        modes,
         compare_steps=_COMPARE_STEPS,
         batch=program.batch,
         image_size=program.image_size,
@@ -170,7 +185,7 @@ def measure(
     decision, compiled = _decided(results.get("ours"))
     for result in results.values():
         result.reports = []
-    return Row(program.name, results, skipped, decision, compiled, environment.where())
+    return Row(program.name, results, decision, compiled, environment.where())
 
 
 def _decided(ours: harness.Result | None) -> tuple[str, bool]:
@@ -191,7 +206,7 @@ def _decided(ours: harness.Result | None) -> tuple[str, bool]:
 
 def summarize(rows: Sequence[Row]) -> Summary:
     """What the rows add up to."""
-    modes = [mode for mode in MODES if any(row.speedup(mode) for row in rows)]
+    modes = [mode for mode in harness.MODES if any(row.speedup(mode) for row in rows)]
 
     def speedups(mode: str, of: Iterable[Row] = rows) -> list[float]:
         return [value for row in of if (value := row.speedup(mode)) is not None]
@@ -202,6 +217,7 @@ def summarize(rows: Sequence[Row]) -> Summary:
 
     measured = {mode: [row for row in rows if row.speedup(mode) is not None] for mode in modes}
     compiled = [row for row in measured.get("ours", []) if row.compiled]
+    tuned = measured.get("tuned", [])
     waits = [row.break_even("ours") for row in compiled]
     return Summary(
         programs=len(rows),
@@ -226,4 +242,6 @@ def summarize(rows: Sequence[Row]) -> Summary:
         difference={
             mode: max(row.results[mode].difference for row in measured[mode]) for mode in modes
         },
+        tuned=dict(collections.Counter(row.results["tuned"].verdict for row in tuned)),
+        tuning_s=sum(row.results["tuned"].tuning_s for row in tuned),
     )

@@ -22,7 +22,7 @@ import numpy as np
 from grappler_go.bench import process
 from grappler_go.bench import worker as worker_lib
 from grappler_go.bench.process import WorkerError
-from grappler_go.bench.worker import MODES
+from grappler_go.bench.worker import MODES, TUNED, UNTUNED
 
 
 @dataclasses.dataclass
@@ -30,7 +30,7 @@ class Result:
     """One mode of one program.
 
     Attributes:
-      mode: default, jit, auto or ours.
+      mode: default, jit, auto, ours or tuned.
       error: why there are no numbers; empty when there are.
       median_ms: of all timed steps.
       low_ms, high_ms: their 10th and 90th percentile.
@@ -43,7 +43,11 @@ class Result:
       start_mb: resident memory before the first step.
       difference: largest difference of an output of the first steps from
         default's, relative to the largest value of that output.
-      reports: what our pass reported (mode ours only).
+      verdict: of grappler_go.tune (mode tuned only): "plan", "default", or "undecided", and
+        then the policy decides, as in mode ours.
+      plan: the name of the plan that it found; "TensorFlow's default" where it found none.
+      tuning_s: seconds that it took, budget_s: that it was given.
+      reports: what our pass reported (modes ours and tuned only).
     """
 
     mode: str
@@ -60,6 +64,10 @@ class Result:
     step_peak_mb: float = 0.0
     start_mb: float = 0.0
     difference: float = 0.0
+    verdict: str = ""
+    plan: str = ""
+    tuning_s: float = 0.0
+    budget_s: float = 0.0
     reports: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,7 +85,7 @@ class WorkerProcess(process.Process):
 
 def compare(
     program: str,
-    modes: Sequence[str] = MODES,
+    modes: Sequence[str] = UNTUNED,
     *,
     rounds: int = 10,
     round_seconds: float = 0.5,
@@ -86,6 +94,8 @@ def compare(
     image_size: int = 0,
     settings: Mapping[str, Any] | None = None,
     machine: str = "",
+    tune_s: float = 120.0,
+    tuned_plans: str = "",
     timeout_s: float = 300.0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Result]:
@@ -93,16 +103,20 @@ def compare(
 
     Args:
       program: a built-in name or module:function; see bench.models.build.
-      modes: which; "default" is added, as the others are compared with it.
+      modes: which of MODES; "default" is added, as the others are compared with it. For
+        "tuned", the program is first tuned in a process of its own.
       rounds: how often each mode takes its turn.
       round_seconds: about how long a turn lasts; at least one step.
       compare_steps: first steps whose outputs are compared, not timed.
       batch: batch size of a built-in model; 0 for its own.
       image_size: height and width of the images of a model of keras.applications;
         0 for its own.
-      settings: arguments of grappler_go.enable() for the mode ours.
-      machine: the file of op times that the mode ours decides with (what
+      settings: arguments of grappler_go.enable() for the modes ours and tuned.
+      machine: the file of op times that the modes ours and tuned decide with (what
         `grappler-go calibrate` wrote); empty: what a program finds by itself.
+      tune_s: seconds that tuning may take.
+      tuned_plans: a folder that keeps what tuning found; what it has already is not tuned
+        again. Empty: nothing is kept.
       timeout_s: how long a worker may take for its first steps or for a turn.
       progress: told what is being done, in a few words.
 
@@ -119,26 +133,44 @@ def compare(
     results = {mode: Result(mode) for mode in MODES if mode in modes or mode == "default"}
     workers: dict[str, WorkerProcess] = {}
     with tempfile.TemporaryDirectory(prefix="grappler-go-bench-") as folder:
+        plans = os.path.abspath(tuned_plans or os.path.join(folder, "plans"))
+        built: dict[str, Any] = {
+            "program": program,
+            "options": {"batch": batch, "image_size": image_size},
+            "settings": dict(settings or {}),
+        }
         try:
+            if TUNED in results:
+                # Before the others run: nothing else is on the machine.
+                progress(f"{TUNED}: tuning")
+                request = {"do": "tune", **built, "mode": TUNED, "budget_s": tune_s, "plans": plans}
+                log = os.path.join(folder, "tuning.log")
+                # A compilation that has begun is not interrupted.
+                ask = functools.partial(_asked_once, log, machine, request, tune_s + timeout_s)
+                _attempt(results[TUNED], ask)
             for mode, result in results.items():
+                if result.error:
+                    continue
                 progress(f"{mode}: first steps")
                 log = os.path.join(folder, f"{mode}.log")
                 workers[mode] = WorkerProcess(mode, log, machine)
                 request = {
                     "do": "start",
-                    "program": program,
+                    **built,
                     "mode": mode,
-                    "options": {"batch": batch, "image_size": image_size},
-                    "settings": dict(settings or {}),
                     "compare_steps": compare_steps,
                     "outputs": os.path.join(folder, f"{mode}.npz"),
                 }
+                if mode == TUNED:
+                    request["settings"] = {**built["settings"], "plan_cache": plans}
                 _attempt(result, functools.partial(_started, workers[mode], request, timeout_s))
             _take_turns(results, workers, rounds, round_seconds, timeout_s, progress)
             for mode, result in results.items():
                 if not result.error:
                     finish = functools.partial(workers[mode].ask, {"do": "finish"}, timeout_s)
                     _attempt(result, finish)
+                if mode == TUNED and not result.error:
+                    result.error = _not_as_tuned(result)
                 if not result.error and not results["default"].error:
                     result.difference = largest_difference(
                         os.path.join(folder, "default.npz"), os.path.join(folder, f"{mode}.npz")
@@ -147,6 +179,33 @@ def compare(
             for running in workers.values():
                 running.close()
     return results
+
+
+def num_parts(modes: Sequence[str], rounds: int) -> int:
+    """How often compare() calls `progress`, if nothing fails."""
+    return len({"default", *modes}) * (1 + rounds) + (TUNED in modes)
+
+
+def _asked_once(
+    log_path: str, machine: str, request: dict[str, Any], timeout_s: float
+) -> dict[str, Any]:
+    """The answer of a worker of its own, which then ends."""
+    running = WorkerProcess(request["mode"], log_path, machine)
+    try:
+        return running.ask(request, timeout_s)
+    finally:
+        running.close()
+
+
+def _not_as_tuned(result: Result) -> str:
+    """Why the measured process did not run what tuning found; empty where it did. Its
+    graph could be another one, or a setting could keep the pass from looking it up."""
+    applied = [report for report in result.reports if report["applied"]]
+    used = any(report["policy"].startswith("tuned: ") for report in applied)
+    if (result.verdict == "plan" and not used) or (result.verdict == "default" and applied):
+        outcomes = ", ".join(dict.fromkeys(report["outcome"] for report in result.reports))
+        return f"what tuning found was not used: {outcomes or 'no graph reached the pass'}"
+    return ""
 
 
 def _started(running: WorkerProcess, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:

@@ -9,6 +9,10 @@ other; standard output and error stay the program's own. Requests:
    "compare_steps": 5, "outputs": "<file>.npz"}
       builds it with those models.Options and runs the first steps -> first_ms,
       start_mb; outputs are stored as "<step>.<number>", gradients as "gradient.<number>"
+  {"do": "tune", "program": ..., "options": {...}, "settings": {...}, "budget_s": 120,
+   "plans": <folder>}
+      instead of the others: grappler_go.tune; the folder gets what was found, and where it
+      has that already nothing is tuned -> verdict, plan, tuning_s, budget_s
   {"do": "time", "steps": 10}     -> ms: a list
   {"do": "finish"}                -> peak_mb, step_peak_mb, reports
 """
@@ -21,7 +25,10 @@ from typing import Any
 
 from grappler_go.bench import process
 
-MODES = ("default", "jit", "auto", "ours")
+UNTUNED = ("default", "jit", "auto", "ours")
+# Ours with the plan that grappler_go.tune found for the program.
+TUNED = "tuned"
+MODES = (*UNTUNED, TUNED)
 # What auto-clustering needs in the environment, before TensorFlow is imported.
 _AUTO_FLAGS = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
 
@@ -82,20 +89,11 @@ class Worker:
         import numpy as np
         import tensorflow as tf
 
-        from grappler_go.bench import models
-
-        mode = request["mode"]
-        if mode == "ours":
+        if request["mode"] in ("ours", TUNED):
             import grappler_go
 
             grappler_go.enable(**request["settings"])
-        program = models.build(request["program"], models.Options(**request.get("options", {})))
-        self._args = program.args
-        self._step = program.step
-        if mode == "jit":
-            self._step = tf.function(program.step, jit_compile=True)
-        elif not isinstance(program.step, tf.types.experimental.PolymorphicFunction):
-            self._step = tf.function(program.step)
+        program = self._build(request)
         start_mb = memory_mb("VmRSS")
         outputs: dict[str, Any] = {}
         first_ms = 0.0
@@ -112,6 +110,54 @@ class Worker:
         self._peak_before = memory_mb("VmHWM")
         reset_peak()
         return {"first_ms": first_ms, "start_mb": start_mb, "tensorflow": tf.__version__}
+
+    def _build(self, request: dict[str, Any]) -> Any:
+        """Makes the program, its step a tf.function as the mode wants it."""
+        import tensorflow as tf
+
+        from grappler_go.bench import models
+
+        program = models.build(request["program"], models.Options(**request.get("options", {})))
+        self._args = program.args
+        self._step = program.step
+        if request["mode"] == "jit":
+            self._step = tf.function(program.step, jit_compile=True)
+        elif not isinstance(program.step, tf.types.experimental.PolymorphicFunction):
+            self._step = tf.function(program.step)
+        return program
+
+    def tune(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Has a plan found and stored, unless the folder has one for this very graph."""
+        import grappler_go
+        from grappler_go import plan_cache, settings
+
+        self._build(request)
+        given = {k: v for k, v in request["settings"].items() if k in ("policy", "devices")}
+        graphs = grappler_go.capture(self._step, *self._args)
+        machine = settings.parse_devices(given.get("devices"))
+        # All graphs of a program are stored together, and the largest comes first.
+        found = graphs and plan_cache.find([request["plans"]], graphs[0].op_graph(), machine)
+        if found:
+            measured = found.measured
+            return {
+                "verdict": found.verdict,
+                "plan": measured.get("candidate", ""),
+                "tuning_s": measured.get("seconds", 0.0),
+                "budget_s": measured.get("budget_s", 0.0),
+            }
+        tuned = grappler_go.tune(
+            self._step,
+            *self._args,
+            budget_s=request["budget_s"],
+            plan_cache=request["plans"],
+            **given,
+        )
+        return {
+            "verdict": tuned.verdict,
+            "plan": tuned.best,
+            "tuning_s": tuned.seconds,
+            "budget_s": request["budget_s"],
+        }
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
         """Milliseconds of each step, from the call to its outputs on the host."""
@@ -154,7 +200,12 @@ def _numpy(value: Any) -> Any:
 if __name__ == "__main__":
     worker = Worker()
     process.serve(
-        {"start": worker.start, "time": worker.time, "finish": worker.finish},
+        {
+            "start": worker.start,
+            "tune": worker.tune,
+            "time": worker.time,
+            "finish": worker.finish,
+        },
         int(sys.argv[1]),
         int(sys.argv[2]),
     )

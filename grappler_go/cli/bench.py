@@ -1,4 +1,4 @@
-"""Measures a program under TensorFlow's default, jit, auto-clustering and ours.
+"""Measures a program under TensorFlow's default, jit, auto-clustering, ours, and ours tuned.
 
 Each mode runs in a process of its own with equal weights and inputs; all are
 warmed up, then take turns in rounds. Printed for each: the median of a step and
@@ -10,7 +10,9 @@ relative to the largest value of that output.
 PROGRAM is a built-in one (--list), <a model of keras.applications>-infer or
 -train, or module:function: called without arguments, it returns a step (a
 tf.function or a Python function) or a pair of a step and its arguments.
-A mode that crashes or hangs gets a row that says so.
+A mode that crashes or hangs gets a row that says so. The mode tuned is ours with the plan
+that grappler_go.tune finds for the program in --tune_minutes; --tuned_plans keeps it, and
+what is kept is not tuned again.
 
 `bench overhead` measures the pass itself: what each phase costs on graphs of
 about 1,000, 10,000 and 80,000 nodes, beside TensorFlow's own Grappler.
@@ -18,7 +20,8 @@ about 1,000, 10,000 and 80,000 nodes, beside TensorFlow's own Grappler.
 `bench gains` measures many real programs in every mode, training and inference, from
 networks to numerics: speed-ups, first step, break-even steps, peak memory, outputs, and
 geometric means. PROGRAM... are some of them, or any others. With --out, a run that was
-stopped goes on where it was; --machine is a file of op times that ours decides with.
+stopped goes on where it was; --machine is a file of op times that ours decides with. Tuning,
+which takes --tune_minutes of each program, is left out by --modes.
 Needs the training package.
 
 `bench outputs` compares outputs and gradients of one step with the pass on and
@@ -69,7 +72,7 @@ from typing import Any
 
 from absl import flags
 
-from grappler_go.bench import gains, harness, models, outputs
+from grappler_go.bench import harness, models, outputs
 from grappler_go.cli import (
     bench_baselines,
     bench_fidelity,
@@ -92,7 +95,25 @@ common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
 bench_fidelity.define_flags(FLAGS)
 bench_memory.define_flags(FLAGS)
-flags.DEFINE_list("modes", list(harness.MODES), "Which modes.", flag_values=FLAGS)
+flags.DEFINE_list(
+    "modes",
+    list(harness.UNTUNED),
+    f"Which of {', '.join(harness.MODES)}; gains: all by itself.",
+    flag_values=FLAGS,
+)
+flags.DEFINE_float(
+    "tune_minutes",
+    2.0,
+    "What tuning a program may take, for the mode tuned.",
+    0.001,
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "tuned_plans",
+    None,
+    "A folder that keeps what tuning found; what it has already is not tuned again.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_integer("rounds", 10, "Turns of each mode.", 1, flag_values=FLAGS)
 flags.DEFINE_float(
     "round_seconds", 0.5, "About how long a turn lasts; at least a step.", 0.0, flag_values=FLAGS
@@ -143,16 +164,15 @@ def run(args: list[str]) -> int:
     if args[:1] == ["fidelity"]:
         return bench_fidelity.run(args[1:], FLAGS)
     if args[:1] == ["gains"]:
-        modes = FLAGS.modes if FLAGS["modes"].present else list(gains.MODES)
+        modes = FLAGS.modes if FLAGS["modes"].present else list(harness.MODES)
+        _check_modes(modes)
         options = {**_options(), "modes": modes, "machine": FLAGS.machine or ""}
         return bench_gains.run(args[1:], options, FLAGS)
     if args[:1] == ["memory"]:
         return bench_memory.run(args[1:], common.settings_from(FLAGS), FLAGS)
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
-    for mode in FLAGS.modes:
-        if mode not in harness.MODES:
-            raise common.UsageError(f"no mode {mode!r}; there are {', '.join(harness.MODES)}")
+    _check_modes(FLAGS.modes)
     programs = {}
     for program in args:
         programs[program] = measure(program, _options())
@@ -163,6 +183,12 @@ def run(args: list[str]) -> int:
     return 1 if failed else 0
 
 
+def _check_modes(modes: list[str]) -> None:
+    for mode in modes:
+        if mode not in harness.MODES:
+            raise common.UsageError(f"no mode {mode!r}; there are {', '.join(harness.MODES)}")
+
+
 def _options() -> dict[str, object]:
     return {
         "modes": FLAGS.modes,
@@ -171,14 +197,15 @@ def _options() -> dict[str, object]:
         "batch": FLAGS.batch,
         "timeout_s": FLAGS.timeout,
         "settings": common.settings_from(FLAGS),
+        "tune_s": 60 * FLAGS.tune_minutes,
+        "tuned_plans": FLAGS.tuned_plans or "",
     }
 
 
 def measure(program: str, options: dict[str, object]) -> dict[str, harness.Result]:
     """harness.compare with a progress bar."""
-    modes = options.get("modes", harness.MODES)
-    number = len({"default", *modes})  # type: ignore[misc]
-    total = number + number * int(options.get("rounds", 10))  # type: ignore[call-overload]
+    modes = options.get("modes", harness.UNTUNED)
+    total = harness.num_parts(modes, options.get("rounds", 10))  # type: ignore[arg-type]
     with bench_table.progress_bar(total, program) as bar:
         task = bar.task_ids[0]
         return harness.compare(
@@ -193,6 +220,7 @@ def show(program: str, results: dict[str, harness.Result]) -> None:
     common.OUT.print(bench_table.table_of(program, results))
     bench_table.print_errors(results)
     bench_table.print_reports(results)
+    bench_table.print_tuning(results)
     common.OUT.print()
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from absl import flags
 
-from grappler_go.bench import chart, gains, gains_programs
+from grappler_go.bench import chart, gains, gains_programs, harness
 from grappler_go.bench.chart import TITLES
 from grappler_go.cli import bench_table, common
 
 _NUMBERS = (
     *("TensorFlow", "jit", "auto", "ours", "tuned"),
-    *("first s", "break-even", "peak MB", "difference"),
+    *("first s", "break-even", "peak MB", "difference", "tuning s"),
 )
 
 
@@ -27,19 +27,15 @@ def run(programs: list[str], options: dict[str, Any], values: flags.FlagValues) 
       values: the parsed flags of bench.
 
     Raises:
-      UsageError: an unknown mode, or a file of --out that is none of ours.
+      UsageError: a file of --out that is none of ours.
     """
     wanted = programs or list(gains_programs.BY_NAME)
-    for mode in options["modes"]:
-        if mode not in gains.MODES:
-            raise common.UsageError(f"no mode {mode!r}; there are {', '.join(gains.MODES)}")
     # Workers find the packages that this process has imported.
     common.training_module("workloads", "bench gains")
     found = read(values.out) if values.out else {}
     missing = [name for name in wanted if name not in found]
-    modes, skipped = gains.modes_to_run(options["modes"])
-    turns = len({"default", *modes}) * (1 + options["rounds"])
-    with bench_table.progress_bar(len(missing) * turns, "gains") as bar:
+    parts = harness.num_parts(options["modes"], options["rounds"])
+    with bench_table.progress_bar(len(missing) * parts, "gains") as bar:
         task = bar.task_ids[0]
         for number, name in enumerate(missing, 1):
             label = f"{number} of {len(missing)}, {name}"
@@ -61,7 +57,7 @@ def run(programs: list[str], options: dict[str, Any], values: flags.FlagValues) 
     told = {"gains": [row.to_dict() for row in rows], "summary": summary.to_dict()}
     where = bench_table.hand_out_values(told, values)
     if not values.json:
-        _show(rows, summary, skipped)
+        _show(rows, summary)
     if values.chart:
         note = "{cores} cores of {cpu}; TensorFlow {tensorflow}; {date}".format(**where)
         with common.drawing(values.chart):
@@ -70,7 +66,7 @@ def run(programs: list[str], options: dict[str, Any], values: flags.FlagValues) 
     return 1 if failed else 0
 
 
-def _show(rows: Sequence[gains.Row], summary: gains.Summary, skipped: dict[str, str]) -> None:
+def _show(rows: Sequence[gains.Row], summary: gains.Summary) -> None:
     title = (
         "TensorFlow: ms a step; the others: speed-up. first s: the first step, TensorFlow's and "
         "ours;\nbreak-even: steps; peak MB: TensorFlow's and ours; difference: ours"
@@ -97,8 +93,8 @@ def _show(rows: Sequence[gains.Row], summary: gains.Summary, skipped: dict[str, 
             f"{summary.break_even} of {summary.compiled} programs in which a group was compiled "
             f"win the first step back within {gains.BREAK_EVEN_STEPS} steps."
         )
-    for mode, why in skipped.items():
-        common.OUT.print(f"{TITLES[mode]} is left out: {why}.", markup=False)
+    if summary.tuned:
+        common.OUT.print(summary.tuning_text, markup=False)
     for row in rows:
         for mode, result in row.results.items():
             if result.error:
@@ -115,7 +111,7 @@ def _cells(row: gains.Row) -> list[str]:
         cells.append("failed" if failed else _ratio(row.speedup(mode)))
     ours = row.results.get("ours")
     if row.speedup("ours") is None or ours is None:
-        return cells
+        return [*cells, *[""] * 4, row.tuning_text]
     steps = row.break_even("ours") if row.compiled else None
     return [
         *cells,
@@ -123,6 +119,7 @@ def _cells(row: gains.Row) -> list[str]:
         ("never" if steps is None else f"{steps:,.0f}") if row.compiled else "",
         f"{default.peak_mb:,.0f}-{ours.peak_mb:,.0f}",
         f"{ours.difference:.0e}",
+        row.tuning_text,
     ]
 
 

@@ -59,6 +59,15 @@ def print_reports(results: Mapping[str, Result]) -> None:
         common.OUT.print(f"  {report}", markup=False)
 
 
+def print_tuning(results: Mapping[str, Result]) -> None:
+    """What tuning found and how long that took."""
+    tuned = results.get("tuned")
+    if tuned is not None and tuned.verdict:
+        found = "undecided" if tuned.verdict == "undecided" else tuned.plan
+        text = f"  tuned in {tuned.tuning_s:.0f} s of {tuned.budget_s:.0f}: {found}"
+        common.OUT.print(text, markup=False)
+
+
 def define_files(values: flags.FlagValues) -> None:
     """--save and --chart, where results go beside the screen."""
     flags.DEFINE_string("save", None, "Store the results here, as JSON.", flag_values=values)

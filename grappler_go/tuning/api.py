@@ -162,7 +162,7 @@ def tune(
         left_out = ", ".join(variables.left_out)
         tuned = _noted(tuned, f"variables that could not be put back: {left_out}")
     if folders and tuned.verdict != "undecided":
-        tuned = _store(tuned, graphs, folders, devices)
+        tuned = _store(tuned, graphs, folders, devices, budget_s)
     control.forget()
     return dataclasses.replace(tuned, seconds=time.perf_counter() - began)
 
@@ -283,6 +283,7 @@ def _store(
     graphs: Sequence[captured.CapturedGraph],
     folders: Sequence[str],
     devices: settings.DevicesLike,
+    budget_s: float,
 ) -> Tuned:
     machine = settings.parse_devices(devices)
     timed = [row for row in tuned.table[1:] if not math.isnan(row.step_ms)]
@@ -294,6 +295,8 @@ def _store(
         "speedup": tuned.speedup,
         "candidate": tuned.best,
         "function": tuned.name,
+        "seconds": tuned.seconds,
+        "budget_s": budget_s,
     }
     written, failed = [], ""
     for graph in graphs:
