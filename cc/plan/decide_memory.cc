@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "cc/plan/build_plan.h"
-#include "cc/plan/loop_entries.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/recompute_search.h"
 #include "cc/sim/liveness.h"
@@ -31,12 +30,6 @@ std::vector<int32_t> ByPriority(const OpGraph& graph,
   };
   std::priority_queue<int32_t, std::vector<int32_t>, decltype(later)> ready(
       later);
-  // A loop's results come after all that enters it.
-  std::vector<std::vector<int32_t>> held_by(n);
-  for (const auto& [enter, condition] : LoopEntries(graph)) {
-    held_by[enter].push_back(condition);
-    ++waiting[condition];
-  }
   for (int32_t i = 0; i < n; ++i) {
     for (const InputEdge& e : graph.inputs(i)) waiting[i] += !e.back_edge;
     if (waiting[i] == 0) ready.push(i);
@@ -50,11 +43,17 @@ std::vector<int32_t> ByPriority(const OpGraph& graph,
       if (e.back_edge) continue;
       if (--waiting[e.dst] == 0) ready.push(e.dst);
     }
-    for (int32_t condition : held_by[i]) {
-      if (--waiting[condition] == 0) ready.push(condition);
-    }
   }
   return sorted;
+}
+
+// Edges into what a loop reads and out of what it makes may make it wait for
+// itself in ways that its ops' own edges do not tell.
+bool HasLoop(const OpGraph& graph) {
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (graph.has(i, kInLoop)) return true;
+  }
+  return false;
 }
 
 // Edges that make the ops with the largest outputs run in the schedule's order:
@@ -112,7 +111,7 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
   }
-  if (logits.schedule.empty()) return;
+  if (logits.schedule.empty() || HasLoop(graph)) return;
   Order order = HoldBack(graph, ByPriority(graph, logits.schedule));
   const int64_t peak =
       resident +
