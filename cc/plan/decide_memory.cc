@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cc/plan/build_plan.h"
+#include "cc/plan/memory_margin.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/recompute_search.h"
 #include "cc/sim/liveness.h"
@@ -91,13 +92,24 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
       SimulateLiveness(graph, ExecutionOrder(graph, {}), {});
   plan->peak_bytes_before = plan->peak_bytes_after =
       resident + without.peak_bytes;
-  const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
-  if (limit > 0 && plan->peak_bytes_before > limit) {
+  const int64_t target = MemoryTarget(options, plan->peak_bytes_before);
+  if (target > 0 && plan->peak_bytes_before > target) {
     const Scratch<float> micros =
         EstimateOpMicros(graph, machine, logits).alone;
-    Recomputation found =
-        SearchRecomputation({graph, micros, logits.recompute,
-                             std::max<int64_t>(limit - resident, 0)});
+    const auto search = [&](int64_t limit) {
+      return SearchRecomputation({graph, micros, logits.recompute,
+                                  std::max<int64_t>(limit - resident, 0)});
+    };
+    Recomputation found = search(target);
+    if (resident + found.peak_bytes > target) {
+      // The margin is out of reach: as if there were none.
+      const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
+      Recomputation without_margin = search(limit);
+      if (resident + without_margin.peak_bytes <= limit ||
+          resident + found.peak_bytes > limit) {
+        found = std::move(without_margin);
+      }
+    }
     plan->peak_bytes_after = resident + found.peak_bytes;
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
