@@ -96,19 +96,17 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
   if (target > 0 && plan->peak_bytes_before > target) {
     const Scratch<float> micros =
         EstimateOpMicros(graph, machine, logits).alone;
-    const auto search = [&](int64_t limit) {
+    const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
+    const auto search = [&](int64_t bytes, bool first_will_do) {
       return SearchRecomputation({graph, micros, logits.recompute,
-                                  std::max<int64_t>(limit - resident, 0)});
+                                  std::max<int64_t>(bytes - resident, 0),
+                                  first_will_do});
     };
-    Recomputation found = search(target);
-    if (resident + found.peak_bytes > target) {
-      // The margin is out of reach: as if there were none.
-      const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
-      Recomputation without_margin = search(limit);
-      if (resident + without_margin.peak_bytes <= limit ||
-          resident + found.peak_bytes > limit) {
-        found = std::move(without_margin);
-      }
+    // A limit out of reach takes one search, as if there were no margin.
+    Recomputation found = search(limit, true);
+    if (resident + found.peak_bytes <= limit) {
+      found = search(target, false);
+      if (resident + found.peak_bytes > target) found = search(limit, false);
     }
     plan->peak_bytes_after = resident + found.peak_bytes;
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
