@@ -7,6 +7,7 @@
 #include "cc/base/counted.h"
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
+#include "cc/plan/memory_margin.h"
 #include "cc/plan/simulate_plan.h"
 #include "cc/sim/liveness.h"
 
@@ -52,12 +53,17 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
   const int64_t limit = MemoryLimit(options, plan.peak_bytes_before);
   if (options.memory && limit > 0) {
     constexpr double kMiB = 1 << 20;
-    const bool reached = plan.peak_bytes_after <= limit;
-    add("predicted peak " + Number(plan.peak_bytes_before / kMiB) + " -> " +
-        Number(plan.peak_bytes_after / kMiB) + " MiB" +
-        (reached ? ""
-                 : ", the least that was reached; the limit is " +
-                       Number(limit / kMiB) + " MiB"));
+    std::string text = "predicted peak " +
+                       Number(plan.peak_bytes_before / kMiB) + " -> " +
+                       Number(plan.peak_bytes_after / kMiB) + " MiB";
+    if (plan.peak_bytes_after > limit) {
+      text += ", the least that was reached; the limit is " +
+              Number(limit / kMiB) + " MiB";
+    } else if (const std::string margin = MarginText(plan, options);
+               !margin.empty()) {
+      text += ", " + margin;
+    }
+    add(text);
   }
   if (text.empty() && !why.left_out.empty()) {
     const auto most = std::max_element(
@@ -126,14 +132,14 @@ int64_t SimulatedPeak(const OpGraph& graph, const Machine& machine,
 
 // A group holds what it reads and has all of its results until it ends, which
 // may take back what memory decisions have won. With a limit, groups may not
-// raise the simulated peak above it, or above what it is without them: where
-// they would, the backward pass is left alone, and then everything.
+// raise the simulated peak above MemoryTarget, or above what it is without
+// them: where they would, the backward pass is left alone, and then everything.
 void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
                      const Logits& logits, const PlanOptions& options,
                      Plan* plan, PlanExplanation* why) {
-  const int64_t limit =
-      options.memory ? MemoryLimit(options, plan->peak_bytes_before) : 0;
-  if (limit == 0 || logits.fusion.empty()) {
+  const int64_t target =
+      options.memory ? MemoryTarget(options, plan->peak_bytes_before) : 0;
+  if (target == 0 || logits.fusion.empty()) {
     return DecideFusion(graph, machine, logits, options, plan, why);
   }
   const int64_t without = SimulatedPeak(graph, machine, logits, options, *plan);
@@ -153,7 +159,7 @@ void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
         trial.num_groups() == 0
             ? without
             : SimulatedPeak(graph, machine, logits, options, trial);
-    if (peak >= 0 && peak <= std::max(limit, without)) {
+    if (peak >= 0 && peak <= std::max(target, without)) {
       *plan = std::move(trial);
       *why = std::move(trial_why);
       return;

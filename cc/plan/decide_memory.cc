@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cc/plan/build_plan.h"
+#include "cc/plan/memory_margin.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/recompute_search.h"
 #include "cc/sim/liveness.h"
@@ -100,13 +101,22 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
       SimulateLiveness(graph, ExecutionOrder(graph, {}), {});
   plan->peak_bytes_before = plan->peak_bytes_after =
       resident + without.peak_bytes;
-  const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
-  if (limit > 0 && plan->peak_bytes_before > limit) {
+  const int64_t target = MemoryTarget(options, plan->peak_bytes_before);
+  if (target > 0 && plan->peak_bytes_before > target) {
     const Scratch<float> micros =
         EstimateOpMicros(graph, machine, logits).alone;
-    Recomputation found =
-        SearchRecomputation({graph, micros, logits.recompute,
-                             std::max<int64_t>(limit - resident, 0)});
+    const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
+    const auto search = [&](int64_t bytes, bool first_will_do) {
+      return SearchRecomputation({graph, micros, logits.recompute,
+                                  std::max<int64_t>(bytes - resident, 0),
+                                  first_will_do});
+    };
+    // A limit out of reach takes one search, as if there were no margin.
+    Recomputation found = search(limit, true);
+    if (resident + found.peak_bytes <= limit) {
+      found = search(target, false);
+      if (resident + found.peak_bytes > target) found = search(limit, false);
+    }
     plan->peak_bytes_after = resident + found.peak_bytes;
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);

@@ -4,6 +4,9 @@
 
 #include "cc/graph/wire.h"
 #include "cc/plan/build_plan.h"
+#include "cc/plan/memory_margin.h"
+#include "cc/plan/op_micros.h"
+#include "cc/plan/recompute_search.h"
 #include "cc/sim/liveness.h"
 #include "cc/sim/op_memory.h"
 #include "cc/testing/graph_builder.h"
@@ -65,6 +68,18 @@ class DecideMemoryTest : public ::testing::Test {
                                             plan.recompute)
                                .peak_bytes);
     return plan;
+  }
+  // The plan is what the search finds for that limit, without a margin.
+  void ExpectFoundFor(int64_t limit, const Plan& plan) const {
+    const Scratch<float> micros =
+        EstimateOpMicros(graph_, Machine(), logits_).alone;
+    const Recomputation found = SearchRecomputation(
+        {graph_, micros, logits_.recompute, limit - Resident()});
+    EXPECT_EQ(plan.recompute, found.recompute);
+    EXPECT_EQ(plan.order, found.order);
+  }
+  static int64_t Below(int64_t limit) {
+    return static_cast<int64_t>((1 - kPeakMargin) * static_cast<double>(limit));
   }
   // Arguments, variables and constants.
   int64_t Resident() const {
@@ -142,6 +157,56 @@ TEST_F(DecideMemoryTest, ALimitOutOfReachGetsTheLeastThatIsReached) {
       << why.summary;
 }
 
+TEST_F(DecideMemoryTest, PredictionsStayBelowTheLimitByTheMargin) {
+  Parse(TrainingStep());
+  options_.memory_limit = Resident() + 12 * kTensor;
+  const Plan plan = Decide();
+  EXPECT_LE(plan.peak_bytes_after, Below(options_.memory_limit));
+  EXPECT_EQ(MarginText(plan, options_),
+            "7 % or more below the limit, as predictions may be off by that");
+}
+
+TEST_F(DecideMemoryTest, AStepThatKeepsTheLimitByLessThanTheMarginIsChanged) {
+  Parse(TrainingStep());
+  options_.memory_limit = Decide().peak_bytes_before + 1;
+  const Plan plan = Decide();
+  EXPECT_GT(plan.num_recomputed(), 0);
+  EXPECT_LE(plan.peak_bytes_after, Below(options_.memory_limit));
+}
+
+TEST_F(DecideMemoryTest, WhereTheMarginIsOutOfReachTheLimitIsKept) {
+  Parse(TrainingStep());
+  options_.memory_limit = 1;
+  options_.memory_limit = Decide().peak_bytes_after;  // the least
+  const Plan plan = Decide();
+  ExpectFoundFor(options_.memory_limit, plan);
+  EXPECT_LE(plan.peak_bytes_after, options_.memory_limit);
+  EXPECT_GT(plan.peak_bytes_after, Below(options_.memory_limit));
+  EXPECT_EQ(MarginText(plan, options_),
+            "below the limit, but not by the 7 % that predictions may be off "
+            "by");
+  PlanExplanation why;
+  ASSERT_TRUE(BuildPlan(graph_, Machine(), logits_, options_, &why).ok());
+  EXPECT_NE(why.summary.find("below the limit, but not by"), std::string::npos)
+      << why.summary;
+}
+
+TEST_F(DecideMemoryTest, WhereTheLimitIsOutOfReachThereIsNoMargin) {
+  Parse(TrainingStep());
+  options_.memory_limit = Resident() + 2 * kTensor;
+  const Plan plan = Decide();
+  EXPECT_GT(plan.peak_bytes_after, options_.memory_limit);
+  EXPECT_EQ(MarginText(plan, options_), "");
+  ExpectFoundFor(options_.memory_limit, plan);
+}
+
+TEST_F(DecideMemoryTest, NothingIsSaidOfALimitThatTheStepKeepsByItself) {
+  Parse(TrainingStep());
+  EXPECT_EQ(MarginText(Decide(), options_), "") << "no limit was given";
+  options_.memory_limit = Resident() + 100 * kTensor;
+  EXPECT_EQ(MarginText(Decide(), options_), "");
+}
+
 TEST_F(DecideMemoryTest, RandomOpsAreNeverRunAgain) {
   // Dropout-like: what was drawn must be what the gradient sees.
   Parse(TrainingStep("RandomShuffle"));
@@ -161,7 +226,9 @@ TEST_F(DecideMemoryTest, WhatThePolicyAskedForComesFirst) {
   logits_.recompute[graph_.find("m3")] = 1.0f;
   logits_.recompute[graph_.find("t3")] = 1.0f;
   const int64_t without = Decide().peak_bytes_before;
-  options_.memory_limit = without - kTensor;
+  // A tensor has to go to keep the margin.
+  options_.memory_limit = static_cast<int64_t>(
+      static_cast<double>(without - kTensor) / (1 - kPeakMargin) + 1);
   const Plan plan = Decide();
   EXPECT_EQ(plan.num_recomputed(), 2);
   EXPECT_EQ(plan.recompute.at(graph_.find("m3")), 1);

@@ -107,6 +107,7 @@ class Search {
     if (!best_.choice.recompute.empty() &&
         IsBetter(trial.choice, best_.choice)) {
       best_ = trial;
+      if (problem_.first_will_do && Meets(best_)) simulations_left_ = 0;
     }
     return trial;
   }

@@ -38,6 +38,8 @@ struct RecomputeProblem {
   // come first, in this order.
   const std::vector<float>& asked;
   int64_t limit = 0;  // bytes, without what is there throughout
+  // Ends with the first choice that meets the limit: can it be met at all?
+  bool first_will_do = false;
 };
 
 struct Recomputation {
@@ -49,7 +51,8 @@ struct Recomputation {
 };
 
 // The cheapest that was found to meet the limit; where none does, the one with
-// the lowest peak. Nothing where the limit is met without. Deterministic.
+// the lowest peak, whether or not the first would have done. Nothing where the
+// limit is met without. Deterministic.
 Recomputation SearchRecomputation(const RecomputeProblem& problem);
 
 }  // namespace grappler_go

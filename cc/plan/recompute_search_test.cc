@@ -56,9 +56,9 @@ struct Case {
   int64_t Peak(const std::vector<uint8_t>& set = {}) const {
     return SimulateLiveness(graph, ExecutionOrder(graph, {}), set).peak_bytes;
   }
-  Recomputation Search(int64_t limit,
-                       const std::vector<float>& asked = {}) const {
-    return SearchRecomputation({graph, micros, asked, limit});
+  Recomputation Search(int64_t limit, const std::vector<float>& asked = {},
+                       bool first_will_do = false) const {
+    return SearchRecomputation({graph, micros, asked, limit, first_will_do});
   }
   // The least time of any set that meets the limit; infinite where none does.
   double Optimum(int64_t limit) const {
@@ -146,6 +146,17 @@ TEST(RecomputeSearch, ATighterLimitTakesMoreTime) {
     EXPECT_GE(found.micros, before) << share;
     before = found.micros;
   }
+}
+
+TEST(RecomputeSearch, TheFirstChoiceThatMeetsTheLimitMayEndIt) {
+  std::mt19937 random(7);
+  const Case c(RandomTrainingStep(40, &random));
+  const int64_t limit = c.Peak() / 2;
+  const Recomputation first = c.Search(limit, {}, true);
+  EXPECT_LE(first.peak_bytes, limit);
+  EXPECT_GT(first.micros, c.Search(limit).micros);
+  // Out of reach, it is the whole search.
+  EXPECT_EQ(c.Search(0, {}, true).recompute, c.Search(0).recompute);
 }
 
 TEST(RecomputeSearch, CheapOpsComeBeforeDearOnes) {

@@ -11,6 +11,7 @@
 
 #include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
+#include "cc/plan/memory_margin.h"
 #include "cc/plan/policy_features.h"
 #include "cc/plan/search_plan.h"
 #include "cc/plugin/capture.h"
@@ -392,6 +393,13 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
     report.notes.push_back("memory limit of " + Megabytes(limit) +
                            " is out of reach: the least is " +
                            Megabytes(plan.peak_bytes_after));
+  } else if (limit > 0) {
+    const std::string margin = MarginText(plan, config_.plan);
+    if (!margin.empty()) {
+      report.notes.push_back("memory limit of " + Megabytes(limit) +
+                             ": predicted is " +
+                             Megabytes(plan.peak_bytes_after) + ", " + margin);
+    }
   }
   // Memory is bought with time, and a finished plan was somebody's decision:
   // neither has to be faster.
