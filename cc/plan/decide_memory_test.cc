@@ -264,7 +264,7 @@ TEST_F(DecideMemoryTest, WhatIsNeededLateWaitsRatherThanRunTwice) {
 
 // Branches that all may start at once: without an order, all of their large
 // tensors are alive together.
-std::string Branches() {
+std::string Branches(bool with_loop = false) {
   GraphBuilder builder;
   builder.Arg("x", {64, 64}).IntConst("axes", {2}, {0, 1});
   std::vector<std::string> sums;
@@ -274,6 +274,10 @@ std::string Branches() {
     builder.Node("more" + n, "MatMul", {"big" + n, "big" + n}, kT);
     builder.Node("sum" + n, "Sum", {"more" + n, "axes"}, kT);
     sums.push_back("sum" + n);
+  }
+  if (with_loop) {
+    builder.Node("enter", "Enter", {"x"}, kT)
+        .Node("exit", "Exit", {"enter"}, kT);
   }
   return builder
       .Node("all", "AddN", sums,
@@ -293,6 +297,14 @@ TEST_F(DecideMemoryTest, AScheduleThatLowersThePeakBecomesControlEdges) {
   EXPECT_FALSE(plan.order.empty());
   EXPECT_LE(plan.peak_bytes_after, Resident() + 3 * kTensor);
   EXPECT_GE(plan.peak_bytes_before, Resident() + 6 * kTensor);
+}
+
+TEST_F(DecideMemoryTest, NoOrderIsKeptWhereThereIsALoop) {
+  Parse(Branches(/*with_loop=*/true));
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    logits_.schedule.push_back(static_cast<float>(graph_.depth(i)));
+  }
+  EXPECT_TRUE(Decide().order.empty());
 }
 
 TEST_F(DecideMemoryTest, ArgumentsAndResultsAreNeverHeldBack) {
