@@ -119,6 +119,18 @@ TEST_F(BuildPlanTest, AGroupThatAStepWouldNotNoticeIsDissolved) {
   EXPECT_EQ(Why("c0"), "group does not pay");
 }
 
+TEST_F(BuildPlanTest, ADecompositionThatWasNeverTimedIsNotCompiled) {
+  Parse(Chain().Node("cholesky", "Cholesky", {"c2"}, kT, kCpu));
+  logits_.op_micros[graph_.find("cholesky")] = 0;
+  logits_.fused_micros[graph_.find("cholesky")] = 0;
+  EXPECT_EQ(GroupOf(Build(), "cholesky"), -1);
+  EXPECT_EQ(Why("cholesky"), "never timed compiled");
+  EXPECT_GE(GroupOf(Build(), "c2"), 0);
+  logits_.op_micros[graph_.find("cholesky")] = 50;
+  logits_.fused_micros[graph_.find("cholesky")] = 5;
+  EXPECT_GE(GroupOf(Build(), "cholesky"), 0);
+}
+
 TEST_F(BuildPlanTest, AnOpTakesNoLessThanItsDispatch) {
   Parse(Chain());
   logits_.op_micros.assign(graph_.num_ops(), 0.0f);

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "cc/cost/op_cost.h"
 #include "cc/plan/fusion_groups.h"
 
 namespace grappler_go {
@@ -241,6 +242,7 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
   found.device.resize(n);
   Types types;
   DeviceNumbers devices(graph, machine, plan);
+  const bool timed = !logits.op_micros.empty();
   const bool recomputes = plan.num_recomputed() > 0;
   std::vector<bool> constant(n, false);
   for (int32_t i = 0; i < n; ++i) {
@@ -264,6 +266,15 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
       }
       if (logits.fusion[i] <= 0 && !graph.has(i, kConstant)) {
         return Reason::kPolicyDeclined;
+      }
+      // XLA expands decompositions into loops and has one thread for an FFT:
+      // without a timing that says otherwise, many times slower is as likely
+      // as equal.
+      if (timed && !plan.free_state &&
+          graph.def(i).op_class == OpClass::kOther &&
+          logits.op_micros[i] <= 0 && logits.fused_micros[i] <= 0 &&
+          CostOf(graph, i).flops > 0) {
+        return Reason::kNeverTimed;
       }
       if (graph.def(i).remapped &&
           !(options.can_unfuse != nullptr ? options.can_unfuse(graph, i)

@@ -47,6 +47,8 @@ const char* ReasonText(Reason reason) {
       return "not on a CPU device";
     case Reason::kPolicyDeclined:
       return "the policy left it alone";
+    case Reason::kNeverTimed:
+      return "never timed compiled";
     case Reason::kSlowerCompiled:
       return "slower when compiled";
     case Reason::kForRecompute:

@@ -28,6 +28,7 @@ enum class Reason : uint8_t {
   kDynamicArgument,
   kNotOnCpu,
   kPolicyDeclined,
+  kNeverTimed,
   kSlowerCompiled,
   kForRecompute,
   kGroupTooSmall,
