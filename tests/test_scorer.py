@@ -70,9 +70,9 @@ def test_what_was_slower_in_each_timing_is_so_at_any_size():
         work = fit.Work("pool", 1e6 * megabytes, 1e6 * megabytes)
         alone, within = model.predict("MaxPoolGrad", work)
         assert within > 1.2 * alone
-        # XLA's products are as fast: no word on these.
-        alone, within = model.predict("MatMul", fit.Work("matmul", 1e9, 1e6))
-        assert within < 1.2 * alone
+    # XLA's products are as fast: no word on these.
+    alone, within = model.predict("MatMul", fit.Work("matmul", 1e9, 1e6))
+    assert within < 1.2 * alone
 
 
 def test_what_the_boundary_of_a_cluster_takes_is_not_the_ops(cases):

@@ -158,9 +158,11 @@ void BindMachine(py::module_& m) {
 
   m.def(
       "compute_features",
-      [](const PyOpGraph& graph, const PyMachine& machine, bool free_state) {
+      [](const PyOpGraph& graph, const PyMachine& machine, bool free_state,
+         bool first_is_home) {
         PlanOptions options;
         options.free_state = free_state;
+        options.first_is_home = first_is_home;
         auto features = WithoutGil([&] {
           return std::make_shared<const Features>(PolicyFeatures(
               *graph.graph, *machine.machine, PlacementRulesOf(options)));
@@ -168,8 +170,9 @@ void BindMachine(py::module_& m) {
         return FeaturesToDict(*features, features);
       },
       py::arg("graph"), py::arg("machine"), py::arg("free_state") = false,
-      "What a policy is fed: a dict of read-only arrays. `free_state` as the "
-      "option of build_plan.");
+      py::arg("first_is_home") = false,
+      "What a policy is fed: a dict of read-only arrays. `free_state` and "
+      "`first_is_home` as the options of build_plan.");
   m.def(
       "with_local_rates",
       [](const PyMachine& machine) {

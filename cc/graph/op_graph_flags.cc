@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cc/graph/frames.h"
 #include "cc/graph/gradient_scope.h"
 #include "cc/graph/op_graph_builder.h"
 #include "cc/graph/wire.h"
@@ -174,9 +175,9 @@ void OpGraphBuilder::FlagFrames() {
     const std::string_view op = g.op(i);
     after[i] = at;
     if (g.has(i, kControlFlow)) {
-      if (op == "Enter" || op == "RefEnter") {
+      if (IsEnter(op)) {
         at.frames = ++after[i].frames;
-      } else if (op == "Exit" || op == "RefExit") {
+      } else if (IsExit(op)) {
         after[i].frames = std::max(0, at.frames - 1);
         after[i].branches = std::max(0, at.branches - 1);
       } else if (op == "Switch" || op == "RefSwitch" || op == "_SwitchN") {

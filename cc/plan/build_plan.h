@@ -22,6 +22,9 @@ struct PlanOptions {
   bool device = true, fusion = true, memory = true;
   // Plans for the simulator alone: see Plan::free_state.
   bool free_state = false;
+  // What is on none of the machine's devices counts as on its first, as in the
+  // simulator: for graphs that were captured elsewhere. With free state always.
+  bool first_is_home = false;
   // The pass does nothing for a predicted gain below this share of the step;
   // for a gain that rests on k groups below 1 + log2(k) times this share. Op
   // costs that were fitted on other machines are off by a fifth (the shipped

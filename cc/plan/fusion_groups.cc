@@ -15,6 +15,9 @@ namespace grappler_go {
 namespace {
 
 constexpr int32_t kNever = std::numeric_limits<int32_t>::max();
+// Of all ops' time: less than that is no reason to compile a group, which takes
+// seconds where the group is large.
+constexpr double kLeastShare = 0.005;
 
 // Between two ops of a group, the second may not read variables when a path
 // leads to it from the first and that writes. The epoch of an op counts such
@@ -436,10 +439,6 @@ double EffectiveGroups(const OpGraph& graph, const OpMicros& micros,
   }
   return squares > 0 ? sum * sum / squares : 1.0;
 }
-
-// Of all ops' time: less than that is no reason to compile a group, which takes
-// seconds where the group is large.
-constexpr double kLeastShare = 0.005;
 
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,

@@ -30,13 +30,18 @@ class PlanTest : public ::testing::Test {
                  .Node("odd", "NoSuchOp", {"c"}, t, kCpu0)
                  .Retval("out", "c")
                  .Build();
-    graph_ = *OpGraph::Parse(bytes_, {});
-    plan_.fingerprint = graph_.fingerprint();
-    plan_.num_ops = graph_.num_ops();
+    Parse();
     plan_.devices = {kCpu0, kCpu1};
     plan_.device.assign(plan_.num_ops, -1);
     plan_.fusion_group.assign(plan_.num_ops, -1);
     plan_.recompute.assign(plan_.num_ops, 0);
+  }
+  // `bytes_`, and a plan for them that decides nothing.
+  void Parse() {
+    graph_ = *OpGraph::Parse(bytes_, {});
+    plan_ = Plan();
+    plan_.fingerprint = graph_.fingerprint();
+    plan_.num_ops = graph_.num_ops();
   }
   int32_t Op(const char* name) const { return graph_.find(name); }
   void ExpectRefused(const std::string& part) {
@@ -104,10 +109,7 @@ TEST_F(PlanTest, AnOrderThatCrossesControlFlowIsRefused) {
                .Node("switch", "Switch", {"x", "p"}, t)
                .Node("in_branch", "Tanh", {"switch"}, t)
                .Build();
-  graph_ = *OpGraph::Parse(bytes_, {});
-  plan_ = Plan();
-  plan_.fingerprint = graph_.fingerprint();
-  plan_.num_ops = graph_.num_ops();
+  Parse();
   plan_.order = {{Op("outside"), Op("in_loop")}};
   ExpectRefused("(in_loop, Tanh) may not be ordered: in a loop");
   plan_.order = {{Op("in_branch"), Op("outside")}};
@@ -137,10 +139,7 @@ TEST_F(PlanTest, WhatEntersALoopMayNotWaitForItsResult) {
                .Node("after", "Tanh", {"exit1"}, t)
                .Node("beside", "Tanh", {"x"}, t)
                .Build();
-  graph_ = *OpGraph::Parse(bytes_, {});
-  plan_ = Plan();
-  plan_.fingerprint = graph_.fingerprint();
-  plan_.num_ops = graph_.num_ops();
+  Parse();
   plan_.order = {{Op("after"), Op("beside")}};
   EXPECT_TRUE(ValidatePlan(plan_, graph_).ok());
   plan_.order = {{Op("after"), Op("late")}};

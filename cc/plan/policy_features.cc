@@ -48,7 +48,7 @@ PlacementRules PlacementRulesOf(const PlanOptions& options) {
   PlacementRules rules;
   rules.free_state = options.free_state;
   // Then nothing has a place yet, and least of all what names no device.
-  rules.first_is_home = options.free_state;
+  rules.first_is_home = options.free_state || options.first_is_home;
   rules.has_kernel = options.has_kernel;
   return rules;
 }

@@ -6,6 +6,7 @@
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/group_kernels.h"
 #include "cc/plan/placement.h"
+#include "cc/plan/policy_features.h"
 #include "cc/sim/op_memory.h"
 
 namespace grappler_go {
@@ -264,10 +265,8 @@ StatusOr<SearchSpace> MakeSearchSpace(const OpGraph& graph,
   space.logits = &logits;
   space.options = WithTimedGroups(options, machine);
   space.num_devices = static_cast<int32_t>(machine.devices.size());
-  PlacementRules rules;
-  rules.free_state = rules.first_is_home = options.free_state;
-  rules.has_kernel = options.has_kernel;
-  const Placement placement = PlacementOf(graph, machine, rules);
+  const Placement placement =
+      PlacementOf(graph, machine, PlacementRulesOf(options));
   NumberUnits(placement, &space);
   FindChoices(placement, &space);
   if (!options.device) {

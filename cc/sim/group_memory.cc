@@ -93,7 +93,7 @@ void GroupMemory::CollectNodes() {
   kind_.assign(count_, Kind::kPassed);
   first_producer_.assign(1, 0);
   producers_.clear();
-  // All places first: a recomputed op may come after what reads it.
+  // All places first: an order edge may point backwards within the group.
   for (int32_t k = 0; k < count_; ++k) {
     const int32_t v = step_.nodes[begin_ + k];
     bool lives_out = graph.has(op(k), kPreserved);

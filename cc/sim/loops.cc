@@ -2,18 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 #include "cc/graph/attr_value.h"
+#include "cc/graph/frames.h"
 
 namespace grappler_go {
 namespace {
-
-bool IsEnter(std::string_view op) { return op == "Enter" || op == "RefEnter"; }
-bool IsExit(std::string_view op) { return op == "Exit" || op == "RefExit"; }
 
 // The op behind those that only hand a value on.
 int32_t Behind(const OpGraph& graph, int32_t op) {
@@ -138,10 +134,8 @@ int32_t LastValueOf(const OpGraph& graph, int32_t exit) {
   return -1;
 }
 
-struct Frame {
-  int32_t parent = -1;
-  int32_t condition = -1;  // LoopCond
-  int64_t ops = 0;         // that run in it and in loops within it
+struct Iterations {
+  int64_t ops = 0;  // that run in a frame and in loops within it
   int32_t trips = 1, runs = 1;
 };
 
@@ -150,47 +144,24 @@ struct Frame {
 Loops FindLoops(const OpGraph& graph, int64_t max_runs) {
   Loops loops;
   const int32_t n = graph.num_ops();
-  bool any = false;
-  for (int32_t i = 0; i < n && !any; ++i) any = IsEnter(graph.op(i));
-  if (!any) return loops;
+  const Frames found = FindFrames(graph);
+  const std::vector<Frame>& frames = found.frames;
+  if (frames.empty()) return loops;
 
-  std::vector<Frame> frames(1);
-  std::map<std::pair<int32_t, std::string_view>, int32_t> numbers;
-  std::vector<int32_t> runs_in(n, 0), after(n, 0), depth(1, 0);
-  for (int32_t i = 0; i < n; ++i) {
-    int32_t at = 0;
-    for (const InputEdge& e : graph.inputs(i)) {
-      if (!e.back_edge && depth[after[e.src]] > depth[at]) at = after[e.src];
-    }
-    runs_in[i] = after[i] = at;
-    if (IsEnter(graph.op(i))) {
-      const auto [it, is_new] = numbers.emplace(
-          std::make_pair(at, AttrString(graph.attr(i, "frame_name"))),
-          static_cast<int32_t>(frames.size()));
-      if (is_new) {
-        frames.emplace_back().parent = at;
-        depth.push_back(depth[at] + 1);
-      }
-      after[i] = it->second;
-    } else if (IsExit(graph.op(i)) && at > 0) {
-      runs_in[i] = after[i] = frames[at].parent;
-    } else if (graph.op(i) == "LoopCond") {
-      frames[at].condition = i;
-    }
-    ++frames[runs_in[i]].ops;
-  }
-
+  std::vector<Iterations> of_frame(frames.size());
+  for (int32_t i = 0; i < n; ++i) ++of_frame[found.runs_in[i]].ops;
   for (size_t f = frames.size() - 1; f > 0; --f) {
-    frames[frames[f].parent].ops += frames[f].ops;
+    of_frame[frames[f].parent].ops += of_frame[f].ops;
   }
   int64_t total = n;
   for (size_t f = 1; f < frames.size(); ++f) {  // parents come first
-    Frame& frame = frames[f];
+    Iterations& frame = of_frame[f];
+    const int32_t condition = frames[f].condition;
     std::optional<int64_t> trips;
-    if (frame.condition >= 0 && !graph.inputs(frame.condition).empty()) {
-      trips = Trips(graph, graph.inputs(frame.condition)[0].src);
+    if (condition >= 0 && !graph.inputs(condition).empty()) {
+      trips = Trips(graph, graph.inputs(condition)[0].src);
     }
-    const int32_t outer = frames[frame.parent].runs;
+    const int32_t outer = of_frame[frames[f].parent].runs;
     frame.runs = outer;
     if (trips && *trips <= max_runs / outer &&
         total + frame.ops * outer * (*trips - 1) <= max_runs) {
@@ -207,8 +178,8 @@ Loops FindLoops(const OpGraph& graph, int64_t max_runs) {
   loops.exit_reads.assign(n, -1);
   for (int32_t i = 0; i < n; ++i) {
     if (IsExit(graph.op(i))) loops.exit_reads[i] = LastValueOf(graph, i);
-    loops.runs[i] = frames[runs_in[i]].runs;
-    loops.trips[i] = frames[runs_in[i]].trips;
+    loops.runs[i] = of_frame[found.runs_in[i]].runs;
+    loops.trips[i] = of_frame[found.runs_in[i]].trips;
   }
   return loops;
 }

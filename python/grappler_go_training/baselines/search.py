@@ -31,6 +31,7 @@ def joint_search(problem: Problem, budget: Budget, seed: int) -> "Plan":
 def _search(problem: Problem, budget: Budget, seed: int, name: str, joint: bool) -> "Plan":
     options: dict[str, Any] = {
         "free_state": problem.free_state,
+        "first_is_home": True,
         "fusion": joint,
         "memory": joint,
     }

@@ -11,11 +11,12 @@ import math
 import pathlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import grappler_go
+from grappler_go import native
 from grappler_go.captured import CapturedGraph
 from grappler_go_training import baselines, workloads
 from grappler_go_training.baselines.run import row_of
@@ -28,10 +29,14 @@ from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache, critical_path_priority
 from grappler_go_training.go.train_config import TrainConfig
 
-# What a policy is asked for: its first choice, one plan; and the best of that and of as
-# many samples as the budget has plans or seconds.
-POLICY, POLICY_BEST = "policy", "policy_best"
-METHODS = (POLICY, POLICY_BEST)
+if TYPE_CHECKING:
+    from grappler_go import Simulation
+
+# What a policy is asked for: its first choice, one plan; the best of that and of as many
+# samples as the budget has plans or seconds; and what the core's search (the baseline
+# joint_search) makes of its scores.
+POLICY, POLICY_BEST, POLICY_SEARCH = "policy", "policy_best", "policy_search"
+METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH)
 
 # (case, method, seed, plans, max_seconds)
 Key = tuple[str, str, int, int, float | None]
@@ -197,6 +202,9 @@ class _Sampler:
 
     def row(self, method: str, budget: baselines.Budget, seed: int) -> dict[str, Any]:
         started = time.monotonic()
+        if method == POLICY_SEARCH:
+            step = self._searched(budget, seed)
+            return _found(1e3 * step.step_ms, step.out_of_memory, time.monotonic() - started, "")
         best = self._try([self._rollouts.greedy(0)])
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
@@ -209,6 +217,16 @@ class _Sampler:
             spent += len(drawn)
             best = min(best, self._try(drawn), key=_rank)
         return _found(best.step_us, best.out_of_memory, time.monotonic() - started, "")
+
+    def _searched(self, budget: baselines.Budget, seed: int) -> "Simulation":
+        case, machine = self._case, self._case.target.machine
+        scores = self._rollouts.scores(0)
+        settings: dict[str, Any] = {"max_plans": budget.plans, "seed": seed}
+        if budget.seconds is not None:
+            settings["budget_ms"] = max(1, int(1000 * budget.seconds))
+        wanted = {task: scores[task] for task in case.tasks}
+        plan, _ = native.core().search_plan(case.graph, machine, wanted, case.options, settings)
+        return grappler_go.simulate(case.graph, plan, machine)
 
     def _try(self, drawn: Sequence[Actions]) -> Outcome:
         return min(self._rollouts.environment.try_actions(self._case, drawn), key=_rank)

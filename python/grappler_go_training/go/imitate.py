@@ -1,5 +1,7 @@
 """The best baseline's plan as actions: what a policy imitates before it learns by itself."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,37 +12,40 @@ from grappler_go_training.go.network import Actions
 from grappler_go_training.go.ppo import Best
 from grappler_go_training.go.teacher import critical_path_priority
 
+if TYPE_CHECKING:
+    from grappler_go import Machine
+
 _Ints = npt.NDArray[np.int32]
 
 
 def teacher_actions(case: Case, config: NetworkConfig) -> Best:
     """The actions that say what the teacher's plan does, and of which ops it decides.
 
-    Devices: what the plan leaves is where it stands. Fusion: ops in a group have the
-    highest level, others 0: a plan does not say in which order its groups grew. Schedule:
-    ops by the length of their path to the end, in levels of equally many; all of level 0,
-    first come, first served, where that is no slower. Recomputation: as planned. Of a task
-    that the plan says nothing about nothing is imitated; placements say nothing of fusion.
+    Devices: what the plan leaves is where it stands; of devices that are alike, the first
+    ones run what comes first, as a plan's own choice among them cannot be foreseen. Fusion:
+    ops in a group have the highest level, others 0: a plan does not say in which order its
+    groups grew. Schedule: ops by the plan's priorities, or the length of their path to the
+    end, in levels of equally many; all of level 0, first come, first served, where that is
+    no slower. Recomputation: as planned. Of a task that the plan says nothing about nothing
+    is imitated; placements say nothing of fusion.
     """
     plan, count = case.teacher.plan, case.graph.num_ops
     nothing = np.zeros(count, np.int32)
     device = case.problem.home
     if plan.device is not None:
-        device = np.where(plan.device < 0, case.problem.stands, plan.device)
+        device = in_order(case, np.where(plan.device < 0, case.problem.stands, plan.device))
     fusion = nothing
     if plan.fusion_group is not None:
         fusion = np.where(plan.fusion_group >= 0, config.fusion_levels - 1, 0)
-    schedule = nothing
-    if case.teacher.critical_path:
-        schedule = levels_of(
-            critical_path_priority(case.problem),
-            case.matters["schedule"] > 0,
-            config.schedule_levels,
-        )
+    schedule, priority = nothing, plan.priority
+    if priority is None and case.teacher.critical_path:
+        priority = critical_path_priority(case.problem)
+    if priority is not None:
+        schedule = levels_of(priority, case.matters["schedule"] > 0, config.schedule_levels)
     recompute = nothing if plan.recompute is None else plan.recompute
     decided = {
         "device": True,
-        "fusion": plan.device is None,
+        "fusion": plan.device is None or plan.fusion_group is not None,
         "schedule": True,
         "recompute": True,
     }
@@ -49,6 +54,51 @@ def teacher_actions(case: Case, config: NetworkConfig) -> Best:
     return Best(
         Actions(**dict(zip(sampling.TASKS, actions, strict=True))), sampling.LogProbs(**masks)
     )
+
+
+def in_order(case: Case, device: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """[num_ops] devices, exchanged among those that are alike so that the first of them
+    has the forward ops that come first, in the mean by time. With free state only:
+    elsewhere variables stand where they do, and no device is like another."""
+    device = np.asarray(device, np.int64)
+    if not case.target.free_state:
+        return device
+    work = np.where(case.problem.backward, 0.0, case.problem.mean_micros)
+    if not work.any():
+        work = case.problem.mean_micros
+    count = case.problem.num_devices
+    total = np.bincount(device, work, count)
+    moment = np.bincount(device, work * np.arange(len(device)), count)
+    mean = np.divide(moment, total, out=np.full(count, np.inf), where=total > 0)
+    new = np.arange(count)
+    for alike in like_devices(case.target.machine):
+        new[np.array(alike)[np.argsort(mean[alike], kind="stable")]] = alike
+    return new[device]
+
+
+def like_devices(machine: "Machine") -> list[list[int]]:
+    """Devices, by number, that could be exchanged without a difference: the same but for
+    their names, and linked alike to each other and to all others."""
+    devices = [{k: v for k, v in device.items() if k != "name"} for device in machine.devices]
+    links = {(link["src"], link["dst"]): {**link, "src": 0, "dst": 0} for link in machine.links}
+
+    def are_alike(a: int, b: int) -> bool:
+        others = [c for c in range(len(devices)) if c not in (a, b)]
+        return (
+            devices[a] == devices[b]
+            and links.get((a, b)) == links.get((b, a))
+            and all(links.get((a, c)) == links.get((b, c)) for c in others)
+            and all(links.get((c, a)) == links.get((c, b)) for c in others)
+        )
+
+    sets: list[list[int]] = []
+    for device in range(len(devices)):
+        like = next((known for known in sets if are_alike(known[0], device)), None)
+        if like is None:
+            sets.append([device])
+        else:
+            like.append(device)
+    return sets
 
 
 def best_actions(actions: Actions) -> Best:

@@ -48,8 +48,10 @@ def graph_inputs(graph: "OpGraph", machine: "Machine", free_state: bool = False)
       machine: its devices.
       free_state: the program is yet to be placed (Plan.free_state): variables may move,
         and what may be on an accelerator is on one (baselines.problem.Problem.allowed).
+
+    What is on none of the machine's devices counts as on its first, as in the simulator.
     """
-    arrays = native.core().compute_features(graph, machine, free_state)
+    arrays = native.core().compute_features(graph, machine, free_state, first_is_home=True)
     return GraphInputs(**{name: arrays[name] for name in GraphInputs._fields})
 
 

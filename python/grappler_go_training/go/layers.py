@@ -149,8 +149,7 @@ class SegmentAttention(tf.Module):
 
     Queries and keys have unit length and a learned scale for each head (Henry et al. 2020,
     "Query-Key Normalization for Transformers"). So exponentials stay in range without a
-    maximum to be found first; what is padding has the weight 0 in place of an exponential,
-    which costs no pass over the scores.
+    maximum to be found first. What is padding has the weight 0.
     """
 
     def __init__(self, name: str, rng: np.random.Generator, config: go_config.NetworkConfig):

@@ -74,6 +74,10 @@ class LocalRollouts:
         self._decoder = tf.function(
             lambda inputs: sampling.greedy(network, inputs), input_signature=[self._spec]
         )
+        self._scorer = tf.function(
+            lambda inputs: sampling.to_logits(sampling.decode(network, inputs)[1], config.network),
+            input_signature=[self._spec],
+        )
 
     def collect(self, requests: Sequence[Request]) -> list[Rollout]:
         drawn = []
@@ -114,6 +118,11 @@ class LocalRollouts:
         """[num_ops] by task: the policy's first choice."""
         found = self._decoder(self._inputs[case])
         return tf.nest.map_structure(lambda t: t.numpy(), found)
+
+    def scores(self, case: int) -> dict[str, np.ndarray]:
+        """By task, what an exported policy answers (sampling.to_logits)."""
+        found = self._scorer(self._inputs[case])
+        return {task: scores.numpy() for task, scores in found.items()}
 
     def _run(self, what: Callable[..., Any], request: Request) -> Any:
         """Traced once for each number of passes, for graphs of any size."""

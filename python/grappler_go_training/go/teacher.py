@@ -24,12 +24,18 @@ if TYPE_CHECKING:
     from grappler_go import OpGraph, Plan, Simulation
 
 # What plan building makes of a policy that wants everything compiled: the core's own
-# groups, each of which pays. The baseline to beat where fusion matters.
+# groups, each of which pays. Of the graph as it stands, and, after the name of a placement,
+# of what that makes of it.
 _EVERYTHING = "fuse_what_pays"
+# The core's search, told that everything may be compiled (the baseline joint_search needs
+# no word on that with free state).
+_SEARCH = "search_from_everything"
+# So many of the best placements are tried with it.
+_PLACEMENTS_TO_FUSE = 2
 # Baselines of kinds that a machine has no use for are not asked.
 _ONLY_WITH_SEVERAL = "device"
 _ONLY_ON_CPUS = ("fusion", "recompute")
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,9 +77,10 @@ def plan_options(target: Target, graph: "OpGraph") -> dict[str, Any]:
         limit = max(1, devices[0]["memory_bytes"] - int(graph.resident_bytes.sum()))
     return {
         "device": len(devices) > 1,
-        "fusion": not target.free_state,
+        "fusion": True,
         "memory": True,
         "free_state": target.free_state,
+        "first_is_home": True,
         "min_gain": 0.0,
         "memory_limit": limit,
     }
@@ -150,16 +157,17 @@ class TeacherCache:
             rows[name] = np.inf
             if row.plan is not None:
                 found.append((name, row.plan, grappler_go.simulate(graph, row.plan, machine)))
-        options = plan_options(target, graph)
-        if options["fusion"]:
-            ones = np.ones(graph.num_ops, np.float32)
-            plan, _ = native.core().build_plan(graph, machine, {"fusion": ones}, options)
-            found.append((_EVERYTHING, plan, grappler_go.simulate(graph, plan, machine)))
+        found += _fused(problem, target, found)
+        if not target.free_state:
+            found.append((_SEARCH, *self._searched(problem, target)))
         rows |= {n: np.inf if s.out_of_memory else s.step_ms * 1e3 for n, _, s in found}
         name, plan, best = min(found, key=lambda one: _rank(one[2]))
-        priority = critical_path_priority(problem)
-        ordered = grappler_go.simulate(graph, plan, machine, priority=priority)
-        if in_order := _rank(ordered) < _rank(best):
+        in_order = False
+        if plan.priority is None:
+            priority = critical_path_priority(problem)
+            ordered = grappler_go.simulate(graph, plan, machine, priority=priority)
+            in_order = _rank(ordered) < _rank(best)
+        if in_order:
             name, best = f"{name}+critical_path", ordered
         return Teacher(
             name=name,
@@ -170,6 +178,40 @@ class TeacherCache:
             fits=not best.out_of_memory,
             rows=rows,
         )
+
+    def _searched(self, problem: baselines.Problem, target: Target) -> tuple["Plan", "Simulation"]:
+        graph, machine = problem.graph, target.machine
+        plan, _ = native.core().search_plan(
+            graph,
+            machine,
+            {"fusion": np.ones(graph.num_ops, np.float32)},
+            plan_options(target, graph),
+            {"max_plans": max(1, self._plans), "seed": 0},
+        )
+        return plan, grappler_go.simulate(graph, plan, machine)
+
+
+def _fused(
+    problem: baselines.Problem, target: Target, found: Sequence[tuple[str, "Plan", "Simulation"]]
+) -> list[tuple[str, "Plan", "Simulation"]]:
+    """With everything compiled that pays: the graph as it stands, and the best placements
+    of what was `found`."""
+    graph, machine = problem.graph, target.machine
+    options = plan_options(target, graph)
+    wanted: list[tuple[str, dict[str, npt.NDArray[np.float32]]]] = []
+    if not target.free_state:
+        wanted.append((_EVERYTHING, {}))
+    placed = [one for one in found if one[1].device is not None and one[1].fusion_group is None]
+    for name, plan, _ in sorted(placed, key=lambda one: _rank(one[2]))[:_PLACEMENTS_TO_FUSE]:
+        device = np.where(plan.device < 0, problem.stands, plan.device)
+        one_hot = device[:, np.newaxis] == np.arange(len(machine.devices))
+        wanted.append((f"{name}+{_EVERYTHING}", {"device": one_hot.astype(np.float32)}))
+    fused = []
+    for name, logits in wanted:
+        logits["fusion"] = np.ones(graph.num_ops, np.float32)
+        plan, _ = native.core().build_plan(graph, machine, logits, options)
+        fused.append((name, plan, grappler_go.simulate(graph, plan, machine)))
+    return fused
 
 
 def _applies(decides: str, target: Target) -> bool:

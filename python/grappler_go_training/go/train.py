@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from grappler_go_training.go import checkpoint, imitate, machines, run_folder, sources
+from grappler_go_training.go import checkpoint, imitate, machines, run_folder, sources, train_config
 from grappler_go_training.go.curves import Curves
 from grappler_go_training.go.environment import (
     INVALID_REWARD,
@@ -137,17 +137,32 @@ def make_cases(
         kinds = rng.permutation(len(config.machines))
         for number in range(config.machines_per_graph):
             kind = config.machines[kinds[number % len(kinds)]]
-            target = machines.sample(kind, needed, rng)
-            name = f"{loaded.name} on {target.machine.name} #{number}"
-            case = make_case(name, loaded.family, loaded.captured, target, cache.get)
+            case = _drawn_case(loaded, kind, needed, rng, number, cache)
+            if not case.teacher.fits and kind in train_config.MACHINE_KINDS:
+                # Where no baseline fits there is nothing to imitate, and most likely every
+                # sample is as bad as the next: the same kind with all the memory it wants.
+                case = _drawn_case(loaded, kind, 0, rng, number, cache)
             if case.tasks:
                 cases.append(case)
             else:
-                skipped(name, "nothing can be decided there")
+                skipped(case.name, "nothing can be decided there")
             on_progress(f"baselines of {loaded.name}", len(cases), total, {})
     if not cases:
         raise ValueError("no graph is left to train on; `skipped` says why")
     return cases
+
+
+def _drawn_case(
+    loaded: sources.Loaded,
+    kind: str,
+    needed_bytes: int,
+    rng: np.random.Generator,
+    number: int,
+    cache: TeacherCache,
+) -> Case:
+    target = machines.sample(kind, needed_bytes, rng)
+    name = f"{loaded.name} on {target.machine.name} #{number}"
+    return make_case(name, loaded.family, loaded.captured, target, cache.get)
 
 
 class Trainer:

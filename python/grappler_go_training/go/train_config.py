@@ -84,7 +84,7 @@ class TrainConfig:
     machines_per_graph: int = 2
     baselines: tuple[str, ...] = (
         *("tensorflow_default", "one_device", "human_expert", "metis", "m_etf", "heft"),
-        *("simulated_annealing", "priority_fusion", "auto_clustering", "budgeted"),
+        *("simulated_annealing", "joint_search", "priority_fusion", "auto_clustering", "budgeted"),
     )
     baseline_plans: int = 100
 
