@@ -92,6 +92,7 @@ def enable(
     compile_budget_s: float | None = None,
     plan_cache: PlanCacheLike = None,
     guard: bool = False,
+    keep_memory: bool = True,
 ) -> None:
     """Turns the pass on, for functions not yet traced and for those that are.
 
@@ -133,6 +134,10 @@ def enable(
         without the plan; if it is slower by more than the noise, the original is
         used from then on, and the report says so (grappler_go/guard.py has the
         limits).
+      keep_memory: malloc keeps the memory that a step frees for the next step, which
+        then need not fault it in again: the process holds on to its peak. Only with
+        glibc's malloc, with "memory" among the decisions, and without a
+        memory_limit. False: as TensorFlow alone would have it.
 
     Raises:
       RuntimeError: as load().
@@ -159,6 +164,7 @@ def enable(
             advanced=advanced,
             compile_budget_s=compile_budget_s,
             plan_cache=plan_cache,
+            keep_memory=keep_memory,
         )
         native.core().set_config(config)
         generation = _generation_of((*_key(config, policy), guard), config)

@@ -199,6 +199,7 @@ def native_config(
     advanced: Mapping[str, Any] | None,
     compile_budget_s: float | None = None,
     plan_cache: plan_cache_lib.PlanCacheLike = None,
+    keep_memory: bool = True,
     devices_must_exist: bool = True,
 ) -> dict[str, Any]:
     """The arguments of enable() as what `_core.set_config` takes.
@@ -220,6 +221,9 @@ def native_config(
         if not 0 <= compile_budget_s < math.inf:
             raise ValueError(f"compile_budget_s={compile_budget_s!r}: expected seconds, 0 or more")
         config["compile_budget_s"] = float(compile_budget_s)
+    if not isinstance(keep_memory, bool):
+        raise TypeError(f"keep_memory={keep_memory!r}: expected True or False")
+    config["keep_memory"] = keep_memory
     # Who names a policy of his own wants to see that one at work.
     is_default = isinstance(policy, str) and policy == "default"
     config["plan_folders"] = (

@@ -8,6 +8,7 @@
 #include "cc/bindings/status_casters.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/config.h"
+#include "cc/plugin/freed_memory.h"
 #include "cc/plugin/optimize.h"
 #include "cc/plugin/plan_cache.h"
 #include "cc/plugin/registration.h"
@@ -25,6 +26,7 @@ void VisitFields(Visitor& visit, Config& config) {
   VisitFields(visit, config.plan);
   visit("budget_ms", config.budget_ms);
   visit("search_ms", config.search_ms);
+  visit("keep_memory", config.keep_memory);
   visit("min_ops", config.min_ops);
   visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);
@@ -190,6 +192,8 @@ void BindPlugin(py::module_& m) {
       },
       "Why TensorFlow does not call the pass, in one sentence; empty when it "
       "does.");
+  m.def("keeps_freed_memory", &KeepsFreedMemory,
+        "Whether malloc was told to keep what is freed.");
   m.def("killed_by_environment", &KilledByEnvironment,
         "GRAPPLER_GO=0: nothing can switch the pass on.");
 

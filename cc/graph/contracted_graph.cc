@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cc/graph/frames.h"
+
 namespace grappler_go {
 
 ContractedGraph Contract(const OpGraph& graph,
@@ -14,12 +16,18 @@ ContractedGraph Contract(const OpGraph& graph,
     const int32_t g = group.empty() ? -1 : group[i];
     c.node[i] = g >= 0 ? g : nodes++;
   }
+  const auto loop_entries = LoopEntries(graph);
   auto for_each_edge = [&](auto&& visit) {
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       for (const InputEdge& e : graph.inputs(i)) {
         if (!e.back_edge && c.node[e.src] != c.node[i]) {
           visit(c.node[e.src], c.node[i]);
         }
+      }
+    }
+    for (const auto& [enter, condition] : loop_entries) {
+      if (c.node[enter] != c.node[condition]) {
+        visit(c.node[enter], c.node[condition]);
       }
     }
   };

@@ -10,7 +10,8 @@
 namespace grappler_go {
 
 // Nodes are the groups by their number, then the other ops. Edges within a
-// node and loop back-edges are left out; parallel edges are kept.
+// node and loop back-edges are left out; parallel edges are kept. A loop waits
+// for all that enters it (LoopEntries() in frames.h).
 struct ContractedGraph {
   std::vector<int32_t> node;    // [num_ops]
   std::vector<int32_t> first;   // [num_nodes + 1], into `target`

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cc/testing/graph_builder.h"
+#include "cc/testing/loop_graph.h"
 
 namespace grappler_go {
 namespace {
@@ -44,6 +45,20 @@ TEST(ContractedGraph, TheLongestPathCountsNodesBefore) {
   EXPECT_EQ(before[c.node[graph->find("x")]], 0);
   EXPECT_EQ(before[c.node[graph->find("b")]], 2);
   EXPECT_EQ(before[c.node[graph->find("d")]], 6);  // by c, not by a and b
+}
+
+TEST(ContractedGraph, ALoopComesAfterAllThatEntersIt) {
+  const std::string bytes = LoopOfTwoVariables();
+  StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok());
+  const ContractedGraph c = Contract(*graph, {}, 0);
+  const std::vector<double> before =
+      LongestPathsBefore(c, std::vector<double>(c.num_nodes(), 1.0));
+  auto depth = [&](const char* name) {
+    return before[c.node[graph->find(name)]];
+  };
+  EXPECT_GT(depth("cond"), depth("enter2"));
+  EXPECT_GT(depth("after"), depth("late7"));
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 #include "cc/graph/frames.h"
 
 #include <map>
-#include <utility>
 
 #include "cc/graph/attr_value.h"
 
@@ -46,6 +45,18 @@ Frames FindFrames(const OpGraph& graph) {
     }
   }
   return found;
+}
+
+std::vector<std::pair<int32_t, int32_t>> LoopEntries(const OpGraph& graph) {
+  std::vector<std::pair<int32_t, int32_t>> edges;
+  const Frames found = FindFrames(graph);
+  if (found.frames.empty()) return edges;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!graph.has(i, kControlFlow) || !IsEnter(graph.op(i))) continue;
+    const int32_t waits = found.frames[found.after[i]].condition;
+    if (waits >= 0) edges.emplace_back(i, waits);
+  }
+  return edges;
 }
 
 }  // namespace grappler_go

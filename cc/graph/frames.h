@@ -1,9 +1,11 @@
-// The frames of lowered while loops (Enter, Merge, Switch, NextIteration, Exit).
+// The frames of lowered while loops (Enter, Merge, Switch, NextIteration,
+// Exit).
 #ifndef GRAPPLER_GO_GRAPH_FRAMES_H_
 #define GRAPPLER_GO_GRAPH_FRAMES_H_
 
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "cc/graph/op_graph.h"
@@ -14,7 +16,7 @@ bool IsEnter(std::string_view op);  // RefEnter too
 bool IsExit(std::string_view op);   // RefExit too
 
 struct Frame {
-  int32_t parent = -1;     // the frame around it; -1: of what is outside of loops
+  int32_t parent = -1;  // the frame around it; -1: of what is outside of loops
   int32_t condition = -1;  // its LoopCond; -1: it has none
 };
 
@@ -32,6 +34,14 @@ struct Frames {
 // Each Enter opens the frame of its frame_name within the frame that it is in
 // (BuildControlFlowInfo in core/graph/control_flow.cc of TensorFlow).
 Frames FindFrames(const OpGraph& graph);
+
+// Edges from each Enter to its frame's LoopCond: a loop waits as a whole for
+// all that enters it. Without back edges, its results do not depend on those of
+// its inputs that only later iterations read; with these edges, whatever is to
+// run between the two is seen to close a cycle. (TensorFlow's
+// CreateCycleDetectionGraph in compiler/jit/xla_cluster_util.cc has a node for
+// each frame instead.)
+std::vector<std::pair<int32_t, int32_t>> LoopEntries(const OpGraph& graph);
 
 }  // namespace grappler_go
 

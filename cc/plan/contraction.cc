@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cc/plan/loop_entries.h"
+#include "cc/graph/frames.h"
 
 namespace grappler_go {
 namespace {

@@ -14,7 +14,7 @@ namespace grappler_go {
 
 // -1: acyclic with `order` as further edges. Otherwise an op on a cycle.
 // `group` is by op, -1 for none; empty: no groups. Loop back-edges do not
-// count; a loop waits for all that enters it (loop_entries.h). Numbers must be
+// count; a loop waits for all that enters it (LoopEntries()). Numbers must be
 // in range.
 int32_t FindCycle(const OpGraph& graph, const std::vector<int32_t>& group,
                   const std::vector<std::pair<int32_t, int32_t>>& order);

@@ -121,12 +121,14 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
   }
+  // What holds clones back follows an order of its own, and with edges of
+  // another one might close a cycle.
+  if (!plan->recompute.empty()) return;
   if (logits.schedule.empty() || HasLoop(graph)) return;
   Order order = HoldBack(graph, ByPriority(graph, logits.schedule));
   const int64_t peak =
       resident +
-      SimulateLiveness(graph, ExecutionOrder(graph, order), plan->recompute)
-          .peak_bytes;
+      SimulateLiveness(graph, ExecutionOrder(graph, order), {}).peak_bytes;
   if (peak < plan->peak_bytes_after) {
     plan->order = std::move(order);
     plan->peak_bytes_after = peak;

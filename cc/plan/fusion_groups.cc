@@ -8,6 +8,7 @@
 
 #include "cc/graph/contracted_graph.h"
 #include "cc/graph/fingerprint.h"
+#include "cc/graph/frames.h"
 #include "cc/plan/contraction.h"
 #include "cc/plan/group_kernels.h"
 
@@ -197,8 +198,6 @@ Scratch<GroupPair> NeighboursByPriority(const OpGraph& graph,
   return pairs.pairs();
 }
 
-}  // namespace
-
 // level(v): for a candidate, at least the level of each producer, and one more
 // than that of a producer that is no candidate or on another device, or of a
 // write that leads to a read; for others, the highest of their producers.
@@ -209,12 +208,17 @@ Scratch<GroupPair> NeighboursByPriority(const OpGraph& graph,
 // raises it, hence a cycle through a group has candidates only; edges between
 // candidates of one level are on one device and have both ends in one group.
 // So the cycle is within one group: contracted, it is none.
-FusionGroups GroupByLevel(const OpGraph& graph,
-                          const FusionCandidates& candidates) {
+//
+// `at_least`: by op, the least that its level may be. Returns the levels.
+Scratch<int32_t> GroupFrom(const Scratch<int32_t>& at_least,
+                           const OpGraph& graph,
+                           const FusionCandidates& candidates,
+                           FusionGroups* result) {
   const int32_t n = graph.num_ops();
   Scratch<int32_t> level(n, -1);
   std::vector<bool> wrote(n, false);  // at this level, before the op
-  FusionGroups groups;
+  FusionGroups& groups = *result;
+  groups.count = 0;
   std::vector<int32_t>& parent = groups.of_op;
   parent.assign(n, -1);
   auto root = [&](int32_t i) {
@@ -227,7 +231,7 @@ FusionGroups GroupByLevel(const OpGraph& graph,
       return candidates.is(src) &&
              candidates.device[src] == candidates.device[i];
     };
-    level[i] = is ? 0 : -1;
+    level[i] = std::max(is ? 0 : -1, at_least[i]);
     for (const InputEdge& e : graph.inputs(i)) {
       if (e.back_edge) continue;
       level[i] = std::max(level[i], level[e.src] + (is && !joins(e.src)));
@@ -259,6 +263,33 @@ FusionGroups GroupByLevel(const OpGraph& graph,
     if (parent[i] == i) number[i] = groups.count++;
     parent[i] = number[parent[i]];
   }
+  return level;
+}
+
+}  // namespace
+
+// A loop waits for all that enters it: its LoopCond has the highest level of
+// its Enters, which may come after it in the order of ops. A pass takes each
+// level through one more loop.
+FusionGroups GroupByLevel(const OpGraph& graph,
+                          const FusionCandidates& candidates) {
+  FusionGroups groups;
+  Scratch<int32_t> at_least(graph.num_ops(), -1);
+  const auto loop_entries = LoopEntries(graph);
+  for (size_t pass = 0; pass <= loop_entries.size(); ++pass) {
+    const Scratch<int32_t> level =
+        GroupFrom(at_least, graph, candidates, &groups);
+    bool rose = false;
+    for (const auto& [enter, condition] : loop_entries) {
+      if (level[enter] <= level[condition]) continue;
+      at_least[condition] = std::max(at_least[condition], level[enter]);
+      rose = true;
+    }
+    if (!rose) return groups;
+  }
+  // A loop that waits for itself; such a graph is left alone.
+  groups.of_op.assign(graph.num_ops(), -1);
+  groups.count = 0;
   return groups;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cc/plan/contraction.h"
+#include "cc/testing/loop_graph.h"
 #include "cc/testing/random_graph.h"
 
 namespace grappler_go {
@@ -320,6 +321,26 @@ TEST(FusionGroups, ProducersThatOnlyTheLevelKeepsApartAreJoined) {
   MergeByPriority(*graph, candidates, std::vector<float>(5, 1.0f), &groups);
   EXPECT_EQ(groups.count, 2);
   EXPECT_EQ(groups.of_op[graph->find("a")], groups.of_op[graph->find("b")]);
+}
+
+TEST(GroupByLevel, WhatEntersALoopIsNotInAGroupWithWhatReadsItsResult) {
+  const std::string bytes = LoopOfTwoVariables();
+  StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok());
+  FusionCandidates candidates;
+  for (int32_t i = 0; i < graph->num_ops(); ++i) {
+    const bool is = graph->op(i) == "Tanh" || graph->op(i) == "AddV2";
+    candidates.reason.push_back(is && !graph->has(i, kInLoop)
+                                    ? Reason::kNone
+                                    : Reason::kPolicyDeclined);
+    candidates.device.push_back(0);
+  }
+  const FusionGroups groups = GroupByLevel(*graph, candidates);
+  EXPECT_EQ(FindCycle(*graph, groups.of_op, {}), -1);
+  const int32_t late = groups.of_op[graph->find("late7")];
+  ASSERT_GE(late, 0);
+  EXPECT_EQ(groups.of_op[graph->find("late0")], late);
+  EXPECT_NE(groups.of_op[graph->find("sum")], late);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cc/plugin/freed_memory.h"
 #include "cc/plugin/plan_cache.h"
 #include "cc/policy/package_folder.h"
 
@@ -106,6 +107,15 @@ Status ReadBudget(const std::string& value, int64_t* budget_ms) {
                        "a positive number of milliseconds");
   }
   *budget_ms = number;
+  return OkStatus();
+}
+
+Status ReadKeepMemory(const std::string& value, bool* keep_memory) {
+  if (value.empty()) return OkStatus();
+  if (value != "0" && value != "1") {
+    return BadVariable("GRAPPLER_GO_KEEP_MEMORY", value, "0 or 1");
+  }
+  *keep_memory = value == "1";
   return OkStatus();
 }
 
@@ -209,6 +219,12 @@ Status ReadDevices(const std::string& value, Machine* machine) {
 
 }  // namespace
 
+bool KeepsMemory(const Config& config) {
+  return config.enabled && config.keep_memory && config.plan.memory &&
+         config.plan.memory_limit == 0 && config.plan.memory_fraction == 0 &&
+         (config.policy != nullptr || !config.policy_spec.empty());
+}
+
 std::shared_ptr<const Config> CurrentConfig() {
   Holder& holder = TheHolder();
   const std::lock_guard<std::mutex> lock(holder.mutex);
@@ -216,6 +232,8 @@ std::shared_ptr<const Config> CurrentConfig() {
 }
 
 void SetConfig(Config config) {
+  // Not from the first graph on only: TensorFlow may not have its threads yet.
+  KeepFreedMemory(KeepsMemory(config));
   config.decisions = std::make_shared<DecisionCache>();
   config.shapes = std::make_shared<ShapeTracker>();
   auto next = std::make_shared<const Config>(std::move(config));
@@ -254,6 +272,8 @@ StatusOr<Config> ConfigFromEnvironment() {
       ReadMinGain(Variable("GRAPPLER_GO_MIN_GAIN"), &config.plan.min_gain));
   GO_RETURN_IF_ERROR(ReadCompileBudget(Variable("GRAPPLER_GO_COMPILE_BUDGET_S"),
                                        &config.plan.compile_budget_s));
+  GO_RETURN_IF_ERROR(
+      ReadKeepMemory(Variable("GRAPPLER_GO_KEEP_MEMORY"), &config.keep_memory));
   if (config.policy_spec == "default" ||
       !Variable("GRAPPLER_GO_PLANS").empty()) {
     config.plan_folders = DefaultPlanFolders();

@@ -39,6 +39,9 @@ struct Config {
   // search where there are several devices and the policy scores them, with no
   // bound but SearchOptions::max_plans.
   int64_t search_ms = 0;
+  // Whether malloc is told to keep what is freed (freed_memory.h); see
+  // KeepsMemory().
+  bool keep_memory = true;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;
   // A function of which as many graphs were grouped, which differ in their
@@ -60,16 +63,21 @@ struct Config {
   std::shared_ptr<ShapeTracker> shapes;
 };
 
+// Whether freed memory is to be kept: not where memory is limited or none of
+// its decisions may be made, nor where nobody decides.
+bool KeepsMemory(const Config& config);
+
 // The process's configuration. Thread safe; readers get a snapshot. Never
 // destroyed: abandoned policies may still run when the process ends.
 std::shared_ptr<const Config> CurrentConfig();
-void SetConfig(Config config);
+void SetConfig(Config config);  // freed memory is kept or given back at once
 
 // GRAPPLER_GO=0 in the environment: nothing can switch this pass on.
 bool KilledByEnvironment();
 // Reads GRAPPLER_GO, GRAPPLER_GO_POLICY, GRAPPLER_GO_DEVICES,
 // GRAPPLER_GO_DECISIONS, GRAPPLER_GO_MEMORY_LIMIT, GRAPPLER_GO_BUDGET_MS,
-// GRAPPLER_GO_MIN_GAIN, GRAPPLER_GO_COMPILE_BUDGET_S, GRAPPLER_GO_RECORD,
+// GRAPPLER_GO_MIN_GAIN, GRAPPLER_GO_COMPILE_BUDGET_S,
+// GRAPPLER_GO_KEEP_MEMORY, GRAPPLER_GO_RECORD,
 // GRAPPLER_GO_PLANS (plan_cache.h; unless it is set, a policy other than the
 // one that ships is asked at once). Called once, when the library is
 // loaded by TensorFlow. Errors name the variable and what it should look like.

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "cc/plugin/freed_memory.h"
 #include "cc/plugin/plan_cache.h"
 #include "cc/policy/package_folder.h"
 #include "cc/testing/at_once.h"
@@ -20,7 +21,8 @@ class ConfigTest : public testing::Test {
          {"GRAPPLER_GO", "GRAPPLER_GO_POLICY", "GRAPPLER_GO_DEVICES",
           "GRAPPLER_GO_DECISIONS", "GRAPPLER_GO_MEMORY_LIMIT",
           "GRAPPLER_GO_BUDGET_MS", "GRAPPLER_GO_MIN_GAIN", "GRAPPLER_GO_RECORD",
-          "GRAPPLER_GO_PLANS", "GRAPPLER_GO_COMPILE_BUDGET_S"}) {
+          "GRAPPLER_GO_PLANS", "GRAPPLER_GO_COMPILE_BUDGET_S",
+          "GRAPPLER_GO_KEEP_MEMORY"}) {
       unsetenv(name);
     }
     SetConfig(Config());
@@ -46,6 +48,40 @@ TEST_F(ConfigTest, IsOffWhenTheEnvironmentSaysNothing) {
   EXPECT_FALSE(KilledByEnvironment());
 }
 
+TEST_F(ConfigTest, FreedMemoryIsKeptUnlessSomethingSpeaksAgainstIt) {
+  Config config;
+  EXPECT_FALSE(KeepsMemory(config)) << "not enabled";
+  config.enabled = true;
+  EXPECT_FALSE(KeepsMemory(config)) << "nobody decides";
+  config.policy_spec = "default";
+  EXPECT_TRUE(KeepsMemory(config));
+  config.plan.memory_limit = 1;
+  EXPECT_FALSE(KeepsMemory(config));
+  config.plan.memory_limit = 0;
+  config.plan.memory_fraction = 0.5;
+  EXPECT_FALSE(KeepsMemory(config));
+  config.plan.memory_fraction = 0;
+  config.plan.memory = false;
+  EXPECT_FALSE(KeepsMemory(config));
+  config.plan.memory = true;
+  config.keep_memory = false;
+  EXPECT_FALSE(KeepsMemory(config));
+}
+
+TEST_F(ConfigTest, FreedMemoryIsGivenBackWhenTheUserSaysSo) {
+  Config config;
+  config.enabled = true;
+  config.policy_spec = "default";
+  KeepFreedMemory(true);
+  const bool can_keep = KeepsFreedMemory();
+  KeepFreedMemory(false);
+  SetConfig(config);
+  EXPECT_EQ(KeepsFreedMemory(), can_keep);
+  config.keep_memory = false;
+  SetConfig(config);
+  EXPECT_FALSE(KeepsFreedMemory());
+}
+
 TEST_F(ConfigTest, ReadsEveryVariable) {
   setenv("GRAPPLER_GO", "1", 1);
   setenv("GRAPPLER_GO_POLICY", "python:my.module:policy", 1);
@@ -60,6 +96,7 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   setenv("GRAPPLER_GO_RECORD", "/some/where", 1);
   setenv("GRAPPLER_GO_PLANS", "/plans:/team/plans", 1);
   setenv("GRAPPLER_GO_COMPILE_BUDGET_S", "7.5", 1);
+  setenv("GRAPPLER_GO_KEEP_MEMORY", "0", 1);
   StatusOr<Config> config = ConfigFromEnvironment();
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_TRUE(config->enabled);
@@ -77,6 +114,7 @@ TEST_F(ConfigTest, ReadsEveryVariable) {
   EXPECT_EQ(config->budget_ms, 750);
   EXPECT_DOUBLE_EQ(config->plan.min_gain, 0.1);
   EXPECT_EQ(config->record_dir, "/some/where");
+  EXPECT_FALSE(config->keep_memory);
 }
 
 TEST_F(ConfigTest, AMemoryLimitMayBeAShareOfThePeak) {
@@ -147,6 +185,7 @@ TEST_F(ConfigTest, RefusesWhatItCannotRead) {
   ExpectRefused("GRAPPLER_GO_COMPILE_BUDGET_S", "-1");
   ExpectRefused("GRAPPLER_GO_COMPILE_BUDGET_S", "long");
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "5%");
+  ExpectRefused("GRAPPLER_GO_KEEP_MEMORY", "no");
   ExpectRefused("GRAPPLER_GO_MIN_GAIN", "1");
   ExpectRefused("GRAPPLER_GO_DEVICES", "cpu0");
   ExpectRefused("GRAPPLER_GO_DEVICES", "CPU:0,CPU:0");

@@ -91,6 +91,20 @@ def test_out_of_memory_is_worth_minus_ten():
     assert outcome.reward == environment.INVALID_REWARD == -10
 
 
+def test_a_plan_that_cannot_be_simulated_is_worth_minus_ten(gpus, monkeypatch, caplog):
+    class Core:
+        build_plan = staticmethod(environment.native.core().build_plan)
+
+        @staticmethod
+        def simulate(*_args, **_kwargs):
+            raise ValueError("an op would wait for itself")
+
+    monkeypatch.setattr(environment.native, "core", Core)
+    env = environment.Environment(go_graphs.config().network, 1)
+    (outcome,) = env.try_actions(gpus, [actions_of(gpus)])
+    assert (outcome.reward, outcome.out_of_memory) == (environment.INVALID_REWARD, True)
+
+
 def test_outcomes_do_not_depend_on_threads(gpus):
     rng = np.random.default_rng(0)
     count = gpus.graph.num_ops

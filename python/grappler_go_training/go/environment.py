@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from grappler_go.captured import CapturedGraph
 
 # What GO gives for a plan that cannot run. Ours are out of memory: what else would make a
-# plan invalid, plan building does not let through.
+# plan invalid, plan building is not to let through (tests/test_random_logits.py).
 INVALID_REWARD = -10.0
 
 # Why plan building leaves an op out of groups although it could be compiled
@@ -204,7 +204,7 @@ class Environment:
         try:
             (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
         except ValueError as error:
-            # One plan that no step can follow must not end a run of hours.
+            # Should it let one through all the same, that is no reason to end a run of hours.
             logging.warning("%s: a plan counts as out of memory: %s", case.name, error)
             return Outcome(INVALID_REWARD, math.inf, True, plan)
         reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
