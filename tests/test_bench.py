@@ -231,6 +231,37 @@ def test_what_a_real_worker_tuned_is_used_and_not_tuned_again(tmp_path, monkeypa
     assert second.tuning_s == pytest.approx(first.tuning_s, rel=0.1)
 
 
+_KEPT = """
+from grappler_go import native
+import tensorflow as tf
+
+def step(x):
+    y = tf.reduce_sum(tf.exp(-x * x) * tf.nn.gelu(x) / (1.0 + tf.abs(x)))
+    return y, tf.py_function(native.core().keeps_freed_memory, [], tf.bool)
+
+def program():
+    return step, (tf.ones((1000, 1000)),)
+"""
+
+
+def test_where_a_gain_comes_from_is_told_apart(tmp_path, monkeypatch):
+    (tmp_path / "kept_program.py").write_text(_KEPT)
+    monkeypatch.chdir(tmp_path)
+    results = harness.compare(
+        "kept_program:program",
+        modes=("kept", "given_back", "ours"),
+        rounds=1,
+        round_seconds=0.01,
+        settings={"min_gain": 0.0},
+    )
+    assert {mode: result.error for mode, result in results.items() if result.error} == {}
+    applied = {m: any(r["applied"] for r in result.reports) for m, result in results.items()}
+    assert applied == {"default": False, "kept": False, "given_back": True, "ours": True}
+    # The program returns whether memory is kept: by default it is not.
+    kept = {mode: result.difference > 0.5 for mode, result in results.items()}
+    assert kept == {"default": False, "kept": True, "given_back": False, "ours": True}
+
+
 @pytest.mark.parametrize(
     ("function", "error"),
     [

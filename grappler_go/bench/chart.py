@@ -11,8 +11,11 @@ TITLES = {
     "auto": "auto-clustering",
     "ours": "grappler-go",
     "tuned": "grappler-go, tuned",
+    "kept": "TensorFlow, memory kept",
+    "given_back": "grappler-go, not kept",
 }
 _COLORS = {"jit": "#9aa5b1", "auto": "#cbd2d9", "ours": "#2f6fed", "tuned": "#12b886"}
+_COLORS |= {"kept": "#7b8794", "given_back": "#91b4f7"}
 _TICKS = (0.02, 0.05, 0.1, 0.2, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 _MARKERS = {"jit": ("x", "#7b8794"), "auto": ("+", "#7b8794"), "tuned": ("D", _COLORS["tuned"])}
 

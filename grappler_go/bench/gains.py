@@ -157,7 +157,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 def measure(
     program: Program,
-    modes: Sequence[str] = harness.MODES,
+    modes: Sequence[str] = (*harness.UNTUNED, harness.TUNED),
     *,
     progress: Callable[[str], None] = lambda _: None,
     **options: Any,

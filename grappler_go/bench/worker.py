@@ -28,7 +28,10 @@ from grappler_go.bench import process
 UNTUNED = ("default", "jit", "auto", "ours")
 # Ours with the plan that grappler_go.tune found for the program.
 TUNED = "tuned"
-MODES = (*UNTUNED, TUNED)
+# Where a gain comes from: TensorFlow alone with freed memory kept, and ours without that.
+KEPT, GIVEN_BACK = "kept", "given_back"
+MODES = (*UNTUNED, TUNED, KEPT, GIVEN_BACK)
+_OURS = ("ours", TUNED, KEPT, GIVEN_BACK)
 # What auto-clustering needs in the environment, before TensorFlow is imported.
 _AUTO_FLAGS = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
 
@@ -76,6 +79,13 @@ def reset_peak() -> None:
         pass  # a kernel that does not let us: the peak then includes compilation
 
 
+def _changes(mode: str) -> dict[str, Any]:
+    """Of the settings, what a mode changes."""
+    if mode == KEPT:
+        return {"policy": lambda _: None}  # looks at every graph, and leaves it alone
+    return {"keep_memory": False} if mode == GIVEN_BACK else {}
+
+
 class Worker:
     """The program in its mode; each method answers one kind of request."""
 
@@ -89,10 +99,10 @@ class Worker:
         import numpy as np
         import tensorflow as tf
 
-        if request["mode"] in ("ours", TUNED):
+        if request["mode"] in _OURS:
             import grappler_go
 
-            grappler_go.enable(**request["settings"])
+            grappler_go.enable(**{**request["settings"], **_changes(request["mode"])})
         program = self._build(request)
         start_mb = memory_mb("VmRSS")
         outputs: dict[str, Any] = {}

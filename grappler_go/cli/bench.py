@@ -10,6 +10,8 @@ relative to the largest value of that output.
 PROGRAM is a built-in one (--list), <a model of keras.applications>-infer or
 -train, or module:function: called without arguments, it returns a step (a
 tf.function or a Python function) or a pair of a step and its arguments.
+The modes kept and given_back, which --modes may name, tell where a gain comes from:
+TensorFlow alone while freed memory is kept, and ours without that (keep_memory=False).
 A mode that crashes or hangs gets a row that says so. The mode tuned is ours with the plan
 that grappler_go.tune finds for the program in --tune_minutes; --tuned_plans keeps it, and
 what is kept is not tuned again.
@@ -164,7 +166,7 @@ def run(args: list[str]) -> int:
     if args[:1] == ["fidelity"]:
         return bench_fidelity.run(args[1:], FLAGS)
     if args[:1] == ["gains"]:
-        modes = FLAGS.modes if FLAGS["modes"].present else list(harness.MODES)
+        modes = FLAGS.modes if FLAGS["modes"].present else [*harness.UNTUNED, harness.TUNED]
         _check_modes(modes)
         options = {**_options(), "modes": modes, "machine": FLAGS.machine or ""}
         return bench_gains.run(args[1:], options, FLAGS)
