@@ -317,7 +317,8 @@ def test_advanced_settings_are_the_cores_and_have_its_defaults():
     others |= {"device", "fusion", "memory", "memory_limit", "budget_ms", "min_gain", "record_dir"}
     others |= {"memory_fraction"}  # memory_limit="0.6"
     others |= {"compile_budget_s", "plan_folders"}
-    others |= {"free_state"}  # for simulations: the pass refuses such plans
+    others |= {"keep_memory"}
+    others |= {"free_state", "first_is_home"}  # for simulations: the pass refuses such plans
     answer = helpers.run_python(
         "import json\n"
         "from grappler_go import native\n"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from grappler_go.captured import CapturedGraph
 
 # What GO gives for a plan that cannot run. Ours are out of memory: what else would make a
-# plan invalid, plan building is not to let through (tests/test_random_logits.py).
+# plan invalid, plan building is not to let through (tests/go/test_random_logits.py).
 INVALID_REWARD = -10.0
 
 # Why plan building leaves an op out of groups although it could be compiled
