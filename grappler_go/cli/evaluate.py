@@ -1,9 +1,10 @@
 """Compares a policy with the baselines at equal budget, in the simulator.
 
 "policy" is the policy's first choice, one plan; "policy_best" the best of that and of as
-many samples as the budget has plans or seconds. Baselines that search get the same budget,
-and their plans run ready ops by critical path where that is faster. With --out results are
-kept as JSON lines, and what is there is not done again.
+many samples as the budget has plans or seconds; "policy_search" what the core's search,
+joint_search among the baselines, makes of the policy's scores. Baselines that search get the
+same budget, and their plans run ready ops by critical path where that is faster. With --out
+results are kept as JSON lines, and what is there is not done again.
 
 Examples:
   grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
@@ -50,8 +51,8 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "methods",
     [],
-    "policy, policy_best and baselines; without it those and the baselines of the policy's "
-    "training.",
+    "policy, policy_best, policy_search and baselines; without it those and the baselines of "
+    "the policy's training.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list("seeds", ["0"], "Each of them once.", flag_values=FLAGS)

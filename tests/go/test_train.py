@@ -212,11 +212,13 @@ def test_fifty_steps_unless_told_otherwise():
 def test_evaluation_at_equal_budget(trained, cases):
     network, config, _ = run_folder.load_network(trained)
     budget = evaluate.baselines.Budget(plans=6)
-    methods = ["policy", "policy_best", "human_expert", "one_device"]
+    methods = ["policy", "policy_best", "policy_search", "human_expert", "one_device"]
     rows = list(evaluate.evaluate(network, config, cases[:1], methods, (0, 1), budget))
     assert [(row.method, row.seed) for row in rows] == [(m, s) for m in methods for s in (0, 1)]
     steps = evaluate.mean_steps(rows)
     assert steps["a", "policy_best"] <= steps["a", "policy"]
+    # Doing nothing is among its plans.
+    assert steps["a", "policy_search"] <= rows[0].default_us
     assert not list(
         evaluate.evaluate(
             network, config, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
