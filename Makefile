@@ -97,7 +97,7 @@ PY_FILES := grappler_go python tests build_defs setup.py
 lint: $(STAMPS)/dev  ## ruff, clang-format and mypy
 	$(VENV)/bin/ruff check $(PY_FILES)
 	$(VENV)/bin/ruff format --check $(PY_FILES)
-	$(VENV)/bin/clang-format --dry-run -Werror $(CC_FILES)
+	@$(VENV)/bin/clang-format --dry-run -Werror $(CC_FILES)
 	$(VENV)/bin/mypy
 
 format: $(STAMPS)/dev  ## write what lint wants to see

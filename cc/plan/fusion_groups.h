@@ -81,9 +81,9 @@ double EffectiveGroups(const OpGraph& graph, const OpMicros& micros,
                        const PlanOptions& options, const FusionGroups& groups,
                        const FusionGroups& kept);
 
-// Dissolves groups that are too small or do not pay: on CPUs those that gain less
-// than 0.5 % of all ops' time. Returns the microseconds gained by what is left;
-// `reason` says why the others are not.
+// Dissolves groups that are too small or do not pay: on CPUs those that gain
+// less than 0.5 % of all ops' time. Returns the microseconds gained by what is
+// left; `reason` says why the others are not.
 double KeepWhatPays(const OpGraph& graph, const OpMicros& micros,
                     const PlanOptions& options, FusionGroups* groups,
                     std::vector<Reason>* reason);

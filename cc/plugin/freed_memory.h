@@ -13,10 +13,11 @@ namespace grappler_go {
 // true: freed blocks of up to 1 GiB stay in the process, at most 2 GiB at the
 // end of the heap. On up to 8 cores, threads that start from now on share the
 // heaps that there are, one most often: those of threads are of 64 MB at most,
-// and a block that does not fit in is mapped anew after all. false: after true, what glibc's own adaptation (mallopt(3),
-// M_MMAP_THRESHOLD) may come to at most, and what is free now is given back;
-// otherwise nothing happens. Another malloc than glibc's is left as it is.
-// Thread safe; quick where nothing changes.
+// and a block that does not fit in is mapped anew after all. false: after true,
+// what glibc's own adaptation (mallopt(3), M_MMAP_THRESHOLD) may come to at
+// most, and what is free now is given back; otherwise nothing happens. Another
+// malloc than glibc's is left as it is. Thread safe; quick where nothing
+// changes.
 void KeepFreedMemory(bool keep);
 
 // What KeepFreedMemory() was last asked for; false where glibc's malloc would

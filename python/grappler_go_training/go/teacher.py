@@ -201,9 +201,13 @@ def _fused(
     wanted: list[tuple[str, dict[str, npt.NDArray[np.float32]]]] = []
     if not target.free_state:
         wanted.append((_EVERYTHING, {}))
-    placed = [one for one in found if one[1].device is not None and one[1].fusion_group is None]
-    for name, plan, _ in sorted(placed, key=lambda one: _rank(one[2]))[:_PLACEMENTS_TO_FUSE]:
-        device = np.where(plan.device < 0, problem.stands, plan.device)
+    placed = [
+        (_rank(step), name, plan.device)
+        for name, plan, step in found
+        if plan.device is not None and plan.fusion_group is None
+    ]
+    for _, name, planned in sorted(placed, key=lambda one: one[0])[:_PLACEMENTS_TO_FUSE]:
+        device = np.where(planned < 0, problem.stands, planned)
         one_hot = device[:, np.newaxis] == np.arange(len(machine.devices))
         wanted.append((f"{name}+{_EVERYTHING}", {"device": one_hot.astype(np.float32)}))
     fused = []
