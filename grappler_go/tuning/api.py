@@ -192,11 +192,11 @@ def _tune(
             compile_budget_s=max(budget_s / 2, _LEAST_COMPILE_BUDGET_S),
         )
     )
-    runners = [Runner(one.name, _switch(one, devices), one.compile_s) for one in tries]
+    runners = [Runner(one.name, _switch_to(one, devices), one.compile_s) for one in tries]
     spent = time.perf_counter() - began
     race = Race(
         target.run,
-        Runner("TensorFlow's default", control.disable),
+        Runner("TensorFlow's default", _switch(_decides_nothing, devices)),
         runners,
         budget_s - spent,
         on_progress or (lambda _: None),
@@ -205,15 +205,23 @@ def _tune(
     return _result(target, race, tries, began), graphs
 
 
-def _switch(one: candidates_lib.Candidate, devices: settings.DevicesLike) -> Callable[[], None]:
-    # One object for each: by its identity TensorFlow keeps what it made of the plan.
-    policy = settings.parse_policy(list(one.plans.values()))
+def _decides_nothing(_: object) -> None:
+    return None
 
+
+def _switch_to(one: candidates_lib.Candidate, devices: settings.DevicesLike) -> Callable[[], None]:
+    # One object for each: by its identity TensorFlow keeps what it made of the plan.
+    return _switch(settings.parse_policy(list(one.plans.values())), devices)
+
+
+def _switch(policy: settings.PolicyLike, devices: settings.DevicesLike) -> Callable[[], None]:
     def switch() -> None:
         control.enable(
             policy,
             devices,
-            decisions=("fusion",),
+            # Memory, so that freed memory is kept for all of them alike, as it will be for
+            # the winner; the plans recompute nothing.
+            decisions=("fusion", "memory"),
             min_gain=0.0,
             budget_ms=60_000,
             plan_cache=False,
