@@ -65,7 +65,7 @@ struct Device {
   double dispatch_us = kDispatchMicros;
   AchievedByClass achieved = {};  // by OpClass
   // Null: nobody has timed ops there, and rooflines say what they take.
-  std::shared_ptr<const Calibration> calibration;
+  std::shared_ptr<const Calibration> calibration = nullptr;
 };
 
 struct Link {

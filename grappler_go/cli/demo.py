@@ -24,7 +24,7 @@ USAGE = "[flags]"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 bench_table.define_files(FLAGS)
-flags.DEFINE_integer("rounds", 8, "Turns of each mode.", 2, flag_values=FLAGS)
+flags.DEFINE_integer("rounds", 5, "Turns of each mode.", 2, flag_values=FLAGS)
 flags.DEFINE_string("policy", "default", "Who decides.", flag_values=FLAGS)
 
 # One step: a second starts from weights that Adam has moved, and Adam turns a
