@@ -42,7 +42,7 @@ Deadline DeadlineIn(std::optional<double> seconds) {
 
 py::object Decide(Policy& policy, const PyOpGraph& graph,
                   const PyMachine& machine, std::optional<double> timeout_s,
-                  bool free_state, bool first_is_home) {
+                  bool free_state) {
   const Deadline deadline = DeadlineIn(timeout_s);
   StatusOr<Decision> decision = WithoutGil([&] {
     auto owned = std::make_shared<OwnedInput>();
@@ -50,7 +50,6 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
     owned->machine = machine.machine;
     PlanOptions options;
     options.free_state = free_state;
-    options.first_is_home = first_is_home;
     owned->features =
         PolicyFeatures(*graph.graph, *machine.machine,
                        PlacementRulesOf(options), policy.reads_arrays());
@@ -118,7 +117,6 @@ void BindPolicy(py::module_& m) {
   policy.def_property_readonly("name", &Policy::name);
   policy.def("decide", &Decide, py::arg("graph"), py::arg("machine"),
              py::arg("timeout_s") = py::none(), py::arg("free_state") = false,
-             py::arg("first_is_home") = false,
              "A dict of the logits it decided on (empty: nothing), or a Plan. "
              "ValueError for a policy that raised or answered with nonsense.");
   policy.def("__repr__", [](const Policy& self) {

@@ -3,8 +3,8 @@
 // TensorFlow's CPU allocator is malloc. glibc's gives large blocks back to the
 // system when they are freed, and the next step faults them in again, page by
 // page. What XLA compiled needs its temporaries and results anew in each step,
-// in blocks of tens of megabytes: on a virtual machine the page faults took
-// longer than the group (docs/benchmarks.md, "Freed memory").
+// in blocks of tens of megabytes: on a virtual machine the page faults took all
+// that compiling had gained (docs/benchmarks.md, "Freed memory").
 #ifndef GRAPPLER_GO_PLUGIN_FREED_MEMORY_H_
 #define GRAPPLER_GO_PLUGIN_FREED_MEMORY_H_
 
