@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow.python.eager import context
 
 import grappler_go
@@ -20,6 +21,31 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Settings under which a forced plan is applied however small the graph.
 FORCED = {"min_gain": 0.0, "advanced": {"min_ops": 1, "min_group_ops": 1}}
+
+
+def tanh_chain(n=10):
+    """A function that is not traced yet, of n matrix products."""
+
+    @tf.function
+    def function(x):
+        for _ in range(n):
+            x = tf.tanh(tf.matmul(x, x) * 0.1)
+        return tf.reduce_sum(x)
+
+    return function
+
+
+X = tf.constant(np.random.default_rng(0).normal(size=(6, 6)).astype(np.float32))
+
+
+class Asked:
+    """A policy that decides nothing and counts how often it was asked."""
+
+    def __init__(self):
+        self.times = 0
+
+    def __call__(self, policy_input):
+        self.times += 1
 
 
 def planned(fill: Callable[[Any, Any], None]) -> Callable[[Any], Any]:

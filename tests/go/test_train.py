@@ -144,6 +144,22 @@ def test_recorded_graphs_that_cannot_be_parsed_are_skipped_and_named(tmp_path):
     assert f"ops, not {least} to" in skipped[str(tmp_path / "small.pb")]
 
 
+def test_a_machine_that_no_baseline_fits_is_drawn_again_with_memory(tmp_path, monkeypatch):
+    asked = []
+
+    def sample(kind, needed_bytes, _rng):
+        asked.append(needed_bytes)
+        # No limit where nothing is needed.
+        return go_graphs.two_gpus(memory_bytes=1000 if needed_bytes else 0)
+
+    monkeypatch.setattr(train.machines, "sample", sample)
+    config = go_graphs.config(synthetic=1, min_ops=20, max_ops=400, machines=["gpus"])
+    cases = train.make_cases(config, tmp_path, lambda *_: None, lambda *_: None)
+    assert [needed > 0 for needed in asked] == [True, False] * config.machines_per_graph
+    assert len(cases) == config.machines_per_graph
+    assert all(case.teacher.fits for case in cases)
+
+
 def test_evaluation_families_are_refused():
     for name in ("rnnlm", "rnnlm-2", "t5-tiny-train"):
         with pytest.raises(ValueError, match="never trained on"):
