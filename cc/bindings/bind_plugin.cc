@@ -192,6 +192,8 @@ void BindPlugin(py::module_& m) {
       },
       "Why TensorFlow does not call the pass, in one sentence; empty when it "
       "does.");
+  m.def("keep_freed_memory", &KeepFreedMemory, py::arg("keep"),
+        "What set_config() does for keep_memory, without the pass.");
   m.def("keeps_freed_memory", &KeepsFreedMemory,
         "Whether malloc was told to keep what is freed.");
   m.def("killed_by_environment", &KilledByEnvironment,

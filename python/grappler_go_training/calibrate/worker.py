@@ -18,6 +18,7 @@ import os
 import sys
 from typing import Any
 
+from grappler_go import native
 from grappler_go.bench import process
 
 
@@ -77,7 +78,7 @@ def _about(request: dict[str, Any]) -> dict[str, Any]:
     del request
     import tensorflow as tf
 
-    from grappler_go import devices, native
+    from grappler_go import devices
 
     return {
         "cpu": native.core().cpu_model(),
@@ -88,6 +89,8 @@ def _about(request: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # As in the steps whose time is predicted: the pass keeps what they free.
+    native.core().keep_freed_memory(True)
     _HANDLERS: dict[str, process.Handler] = {
         "case": _case,
         "watch": _watch,

@@ -28,6 +28,7 @@ from absl import app, flags
 from rich import console as rich_console
 from rich import progress, table
 
+from grappler_go import native
 from grappler_go_training.calibrate import fit, launch, measure, memory, op_cases
 from grappler_go_training.scorer import export
 from grappler_go_training.scorer.fitted import fit_files
@@ -44,6 +45,8 @@ def main(argv: list[str]) -> int:
     if len(argv) != 2 or argv[1] not in commands:
         print(__doc__)
         return 2
+    # As in the steps whose time is predicted: the pass keeps what they free.
+    native.core().keep_freed_memory(True)
     return commands[argv[1]]()
 
 
