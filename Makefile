@@ -10,10 +10,9 @@ PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
 NATIVE = $(MAKE) --no-print-directory -f build_defs/native.mk -j$(JOBS) PYTHON=$(PY)
 PYTEST_ARGS ?=
-# A worker runs whole files, so that what a module's fixture made is made once. One
-# worker more than cores: many tests wait for a process of their own.
+# A worker runs whole files, so that what a module's fixture made is made once.
 # PYTEST_ARGS comes last: with -n0 everything runs in one process, as --pdb wants it.
-PYTEST = $(PY) -m pytest -n $$(($(JOBS) + 1)) --dist loadfile
+PYTEST = $(PY) -m pytest -n $(JOBS) --dist loadfile
 # TensorFlow's start-up chatter would bury what the tests say.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 

@@ -1,6 +1,5 @@
 """grappler-go calibrate: timings kept in a folder, fitted, written as a machine, used."""
 
-import dataclasses
 import json
 import os
 import subprocess
@@ -98,21 +97,40 @@ def test_a_case_that_fails_is_left_out_and_said(tmp_path, workers):
     assert started[1].asked == [*labels[2:], "memory", "launch", "watch"]
 
 
-def test_what_ran_beside_it_is_noticed(tmp_path, workers, monkeypatch, capsys):
-    micros = iter([50.0, 52.0, 90.0, 51.0])
+def test_what_was_timed_beside_something_else_is_timed_once_more(tmp_path, workers, monkeypatch):
+    cases = [case for case in op_cases.all_cases() if "MatMul" in case.op][:6]
+    labels = [case.label for case in cases]
+    monkeypatch.setattr(op_cases, "all_cases", lambda: cases)
+    watched = iter([50.0, 52.0, 90.0, 51.0, 53.0, 70.0, 54.0])
+    timed = iter([(10.0, 5.0)] * 6 + [(8.0, 6.0)] * 4)
 
     class Disturbed(_Worker):
         def ask(self, request, timeout_s):
             answer = super().ask(request, timeout_s)
-            return {"micros": next(micros)} if request["do"] == "watch" else answer
+            if request["do"] == "watch":
+                return {"micros": next(watched)}
+            if request["do"] == "case":
+                return dict(zip(("tf_micros", "xla_micros"), next(timed), strict=True))
+            return answer
 
-    workers(lambda number: Disturbed())
+    started = workers(lambda number: Disturbed())
     monkeypatch.setattr(session, "_WATCH_EVERY", 2)
-    timings = session.time_machine(tmp_path / "kept", only="Floor")
-    assert list(timings.watched) == [50.0, 52.0, 90.0, 51.0][: len(timings.watched)]
-    assert len(timings.watched) == -(-len(_labels("Floor")) // 2) + 1
-    assert timings.unsteadiness == pytest.approx(1.8)
-    assert dataclasses.replace(timings, watched=[]).unsteadiness == 1.0
+    timings = session.time_machine(tmp_path, only="MatMul")
+    # 90 was watched between the second pair of cases and the third.
+    before = ["about", "watch", *labels[:2], "watch", *labels[2:4], "watch", *labels[4:]]
+    again = ["watch", *labels[2:4], "watch", *labels[4:], "memory", "launch", "watch"]
+    assert started[0].asked == [*before, "memory", "launch", "watch", *again]
+    times = [(one.tf_micros, one.xla_micros) for one in timings.samples]
+    assert times == [(10.0, 5.0)] * 2 + [(8.0, 5.0)] * 4
+    assert timings.watched == [50.0, 52.0, 70.0, 51.0]
+    assert timings.unsteadiness == pytest.approx(1.4)
+    # It is still unsteady, but once more is enough.
+    assert session.time_machine(tmp_path, only="MatMul") == timings
+    assert len(started) == 1
+
+
+def test_what_ran_beside_it_is_told(tmp_path, monkeypatch, capsys):
+    assert _timings(watched=[]).unsteadiness == 1.0
     monkeypatch.setattr(session, "time_machine", lambda *_, **__: _timings(watched=[50, 90]))
     assert cli.main(["calibrate", f"--out={tmp_path / 'm.json'}", "--json"]) == 0
     told = capsys.readouterr()

@@ -14,6 +14,8 @@ from grappler_go_training.baselines import hdp, hdp_network
 import grappler_go
 
 _SMALL = hdp_network.Settings(groups=8, placer_width=32)
+# Where what is found does not matter: tracing takes a second a group.
+_TINY = hdp_network.Settings(groups=3, placer_width=16)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def test_it_learns_what_is_rewarded(problem):
 
 def test_the_same_seed_says_the_same(problem):
     def plan(seed):
-        return hdp.hdp(problem, baselines.Budget(plans=12), seed, settings=_SMALL).to_json()
+        return hdp.hdp(problem, baselines.Budget(plans=12), seed, settings=_TINY).to_json()
 
     assert plan(3) == plan(3)
     assert plan(3) != plan(4)
@@ -96,10 +98,10 @@ def test_it_simulates_as_many_plans_as_it_may(problem, monkeypatch):
     )
     for plans in (0, 1, 6):
         judged.clear()
-        plan = hdp.hdp(problem, baselines.Budget(plans=plans), 0, settings=_SMALL)
+        plan = hdp.hdp(problem, baselines.Budget(plans=plans), 0, settings=_TINY)
         assert sum(len(simulations) for simulations in judged) == plans
         plan.validate(problem.graph)
-    assert hdp.hdp(problem, baselines.Budget(seconds=0.0), 0, settings=_SMALL).free_state
+    assert hdp.hdp(problem, baselines.Budget(seconds=0.0), 0, settings=_TINY).free_state
 
 
 def test_out_of_memory_is_the_worst_reward(problem):

@@ -53,12 +53,14 @@ def step(x):
         y = tf.concat([y[:1], y[1:]], 0)
     return tf.reduce_sum(y)
 x = tf.random.normal([5_000_000])  # 20 MB a tensor
-for _ in range(3):
-    step(x)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
-    step(x)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+def faults_of(steps):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(steps):
+        step(x)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults_of(3)
+# The least of several: until the threads' timing has shown every order, the heap may grow.
+print(min(faults_of(5) for _ in range(4)))
 """
     # So that malloc gives back each tensor, without the adaptation that depends on chance.
     env = {"MALLOC_MMAP_THRESHOLD_": "131072"}

@@ -216,7 +216,7 @@ class RecomputeMoves::Pricing {
 
   void KeepFor(int32_t reader) {
     const int32_t end = static_cast<int32_t>(lifetimes_.alive.size()) - 1;
-    const bool to_the_end = graph_.has(reader, kSink | kPreserved);
+    const bool to_the_end = graph_.has(reader, kSink) || IsKept(graph_, reader);
     kept_until_ =
         std::max(kept_until_, to_the_end ? end : lifetimes_.runs[reader]);
     if (!moves_.is_view_[reader]) return;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cc/sim/op_memory.h"
+
 namespace grappler_go {
 namespace {
 
@@ -96,7 +98,7 @@ void GroupMemory::CollectNodes() {
   // All places first: an order edge may point backwards within the group.
   for (int32_t k = 0; k < count_; ++k) {
     const int32_t v = step_.nodes[begin_ + k];
-    bool lives_out = graph.has(op(k), kPreserved);
+    bool lives_out = IsKept(graph, op(k));
     for (int32_t s = step_.first_slot[v]; s < step_.first_slot[v + 1]; ++s) {
       place_of_slot_[s] = k;
       lives_out |= s > step_.first_slot[v] && LivesOut(s);
@@ -229,8 +231,7 @@ void GroupMemory::CollectBuffers() {
     int64_t inside = 0;
     for (int32_t s = first; s < step_.first_slot[v + 1]; ++s) {
       const int64_t size = bytes[s - first];
-      if (is_update_[k] || LivesOut(s) ||
-          facts_.graph->has(op(k), kPreserved)) {
+      if (is_update_[k] || LivesOut(s) || IsKept(*facts_.graph, op(k))) {
         live_outs_.push_back({size, order_[k], IsElementwise(k), {}});
       } else if (step_.first_reader[s] < step_.first_reader[s + 1]) {
         inside += size;  // what nobody reads is not computed

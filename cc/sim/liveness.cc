@@ -97,8 +97,8 @@ class Step {
     last_use_.assign(tensors, -1);
     for (const int32_t node : runs_) {
       const int32_t i = op_of(node);
-      const int32_t now =
-          graph_.has(i, kSink | kPreserved) ? end() : tick_[node];
+      const bool to_the_end = graph_.has(i, kSink) || IsKept(graph_, i);
+      const int32_t now = to_the_end ? end() : tick_[node];
       for (const InputEdge& e : graph_.inputs(i)) {
         if (e.port == kControlPort || e.back_edge) continue;
         int32_t& last = last_use_[root_[InputOf(node, e)]];
@@ -117,7 +117,7 @@ class Step {
   void AddOutputs(int32_t node, int32_t now) {
     const int32_t i = op_of(node);
     if (IsAlwaysThere(graph_, i)) return;
-    const bool kept = graph_.has(i, kPreserved) && !is_clone(node);
+    const bool kept = IsKept(graph_, i) && !is_clone(node);
     for (int32_t port = 0; port < graph_.num_outputs(i); ++port) {
       const int32_t t = OutputOf(node, port);
       const int64_t bytes = graph_.bytes(i, port);
@@ -137,7 +137,7 @@ class Step {
       if (e.port == kControlPort || e.back_edge) break;
       const int32_t t = root_[InputOf(node, e)];
       const int32_t owner = OwnerOf(t % num_tensors());
-      const bool kept = graph_.has(owner, kPreserved) && t < num_tensors();
+      const bool kept = IsKept(graph_, owner) && t < num_tensors();
       if (last_use_[t] != now || IsAlwaysThere(graph_, owner) || kept ||
           graph_.bytes(owner, t % num_tensors() - graph_.first_tensor(owner)) !=
               bytes) {

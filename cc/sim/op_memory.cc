@@ -67,6 +67,10 @@ bool IsView(const OpGraph& graph, int32_t op) {
          from % kRefOffset == to % kRefOffset;
 }
 
+bool IsKept(const OpGraph& graph, int32_t op) {
+  return graph.has(op, kPreserved) && !graph.has(op, kStateful);
+}
+
 bool MayWriteInPlace(OpClass op_class) {
   return op_class == OpClass::kElementwise ||
          op_class == OpClass::kTranscendental;

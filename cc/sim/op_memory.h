@@ -16,6 +16,11 @@ bool IsAlwaysThere(const OpGraph& graph, int32_t op);
 // Does the op hand on its first input's buffer, as views and references do?
 bool IsView(const OpGraph& graph, int32_t op);
 
+// Are its outputs the caller's, who reads them after the step? Of what is
+// preserved, what is fetched: stateful ops are as well, so that they are not
+// pruned, and nobody reads those.
+bool IsKept(const OpGraph& graph, int32_t op);
+
 // May the kernel write its only output into an input of the same size that
 // nobody else reads, as TensorFlow's executor lets it?
 bool MayWriteInPlace(OpClass op_class);

@@ -148,6 +148,31 @@ TEST(SimulatorMemory, APreservedTensorLivesToTheEnd) {
   EXPECT_EQ(peak(preserve), kTensor + 3 * kTensor);
 }
 
+// TensorFlow preserves what is stateful so that it is not pruned.
+TEST(SimulatorMemory, APreservedReadIsTheVariableItself) {
+  const std::string bytes = GraphBuilder()
+                                .VarArg("v", {64, 64})
+                                .Node("r", "ReadVariableOp", {"v"},
+                                      {{"dtype", TypeAttrValue(kFloat)}})
+                                .Node("a", "MatMul", {"r", "r"}, FloatOp())
+                                .Retval("out", "a")
+                                .Build();
+  ParseOptions preserve;
+  preserve.preserve = {"r"};
+  const OpGraph graph = *OpGraph::Parse(bytes, preserve);
+  ASSERT_TRUE(graph.has(graph.find("r"), kPreserved));
+  for (const int32_t group : {-1, 0}) {
+    StepInput input;
+    input.micros.assign(graph.num_ops(), 1.0f);
+    input.group.assign(graph.num_ops(), -1);
+    input.group[graph.find("r")] = input.group[graph.find("a")] = group;
+    if (group == 0) input.group_overhead = {1.0f};
+    const auto run = Simulator::Create(graph, Gpus(1), {})->Run(input);
+    const DeviceUse& use = run->devices[0];
+    EXPECT_EQ(use.peak_bytes - use.resident_bytes, kTensor) << group;
+  }
+}
+
 TEST(SimulatorMemory, FetchedTensorsLiveToTheEnd) {
   const auto peak = [](bool fetched) {
     GraphBuilder builder = MatMuls()

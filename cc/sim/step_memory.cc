@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cc/sim/op_memory.h"
+
 namespace grappler_go {
 
 StepMemory::StepMemory(const StepFacts& facts, const StepGraph& step,
@@ -153,7 +155,7 @@ bool StepMemory::IsSent(int32_t slot, int32_t device) const {
 
 bool StepMemory::IsKept(int32_t node) const {
   return node < step_.first_clone &&
-         facts_.graph->has(step_.op_of[node], kPreserved);
+         grappler_go::IsKept(*facts_.graph, step_.op_of[node]);
 }
 
 int32_t StepMemory::AddCopy(int32_t device) {

@@ -2,9 +2,10 @@
 
 Each op type at several sizes, run by TensorFlow and compiled by XLA, what a compiled
 group costs to start, what memory costs, and, with --workers=2, sending tensors between
-two single-core workers on this machine. About five minutes; leave the machine alone
-meanwhile: one case is timed again and again, and where it takes longer than before, you
-are told. A run that was stopped goes on where it was.
+two single-core workers on this machine. About eight minutes; leave the machine alone
+meanwhile: one case is timed again and again, and what was timed while it took longer than
+before is timed once more in the end. Where that does not help, you are told. A run that was
+stopped goes on where it was.
 
 From then on grappler_go.enable() decides with these times on this machine, and
 --machine=FILE simulates with them. GRAPPLER_GO_MACHINE names another file; 0: none.

@@ -7,7 +7,6 @@ gives the three figures of PlanOptions (cc/plan/build_plan.h).
 """
 
 import dataclasses
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +15,7 @@ import tensorflow as tf
 
 import grappler_go
 from grappler_go import _core
+from grappler_go_training.calibrate import measure
 
 _FEW, _MANY = 10, 40
 _ROUNDS = 9
@@ -43,9 +43,9 @@ def measure_launch(on_progress: Callable[[int, int], None] = lambda *_: None) ->
     rows, micros = [], []
     for number, (tensors, elements) in enumerate(_CASES):
         on_progress(number, len(_CASES))
-        few = _step(_FEW, tensors, elements)
-        many = _step(_MANY, tensors, elements)
-        slope = (_seconds(many) - _seconds(few)) / (_MANY - _FEW)
+        runs = [_step(groups, tensors, elements) for groups in (_FEW, _MANY)]
+        few, many = measure.quickest_seconds(runs, _ROUNDS)
+        slope = (many - few) / (_MANY - _FEW)
         rows.append([1.0, 2.0 * tensors, tensors * elements * 4 / 1e6])
         micros.append(max(0.0, slope * 1e6))
     on_progress(len(_CASES), len(_CASES))
@@ -77,14 +77,3 @@ def _step(groups: int, tensors: int, elements: int) -> Callable[[], object]:
     grappler_go.enable(policy=policy, min_gain=0.0, budget_ms=60_000)
     chain(*inputs)
     return lambda: chain(*inputs)
-
-
-def _seconds(run: Callable[[], object], calls: int = 20) -> float:
-    """The quickest of several readings, each the mean of `calls` calls."""
-    readings = []
-    for _ in range(_ROUNDS):
-        began = time.perf_counter()
-        for _ in range(calls):
-            run()
-        readings.append((time.perf_counter() - began) / calls)
-    return min(readings)
