@@ -14,7 +14,7 @@ from grappler_go_training.baselines import hdp, hdp_network
 import grappler_go
 
 _SMALL = hdp_network.Settings(groups=8, placer_width=32)
-# Where what is found does not matter: tracing takes a second a group.
+# Where what is found does not matter: each group is traced apart.
 _TINY = hdp_network.Settings(groups=3, placer_width=16)
 
 

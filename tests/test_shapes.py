@@ -59,7 +59,9 @@ def test_shapes_agree_with_tensorflow(pass_off, name, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "size"), [("InceptionV3", 96), ("EfficientNetB0", 64)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("MobileNetV2", 96), ("InceptionV3", 96), ("EfficientNetB0", 64)]
+)
 def test_shapes_of_keras_models_agree_with_tensorflow(pass_off, name, size):
     model = getattr(tf.keras.applications, name)(
         weights=None, classes=10, input_shape=(size, size, 3)

@@ -260,7 +260,7 @@ TEST_F(BuildPlanTest, JoinedSiblingsMustGainWhatTheyWouldHaveApart) {
 
 TEST_F(BuildPlanTest, PlansOfRandomGraphsAreValidWithEveryDecisionOn) {
   std::mt19937 random(7);
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 300; ++round) {
     RandomGraphOptions graph_options;
     graph_options.num_ops = 60;
     bytes_ = RandomGraphDef(graph_options, &random);

@@ -87,7 +87,7 @@ void ExpectPromises(const OpGraph& graph, const FusionCandidates& candidates,
 TEST(FusionGroups, OfRandomGraphsLeaveThemAcyclicAndKeepReadsBehindWrites) {
   std::mt19937 random(1);
   int64_t before = 0, after = 0;
-  for (int round = 0; round < 1000; ++round) {
+  for (int round = 0; round < 3000; ++round) {
     RandomGraphOptions options;
     options.num_ops = 5 + static_cast<int>(random() % 30);
     options.window = 2 + static_cast<int>(random() % 20);
@@ -113,7 +113,7 @@ TEST(FusionGroups, OfRandomGraphsLeaveThemAcyclicAndKeepReadsBehindWrites) {
 
 TEST(FusionGroups, OfRandomGraphsWithoutVariablesCannotBeMergedFurther) {
   std::mt19937 random(3);
-  for (int round = 0; round < 100; ++round) {
+  for (int round = 0; round < 300; ++round) {
     RandomGraphOptions options;
     options.variables = 0;
     const std::string bytes = RandomGraphDef(options, &random);
@@ -140,7 +140,7 @@ TEST(FusionGroups, OfRandomGraphsWithoutVariablesCannotBeMergedFurther) {
 
 TEST(FusionGroups, OfRandomGraphsStayAcyclicWhenTrimmedAndDissolved) {
   std::mt19937 random(2);
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 1000; ++round) {
     const std::string bytes = RandomGraphDef({}, &random);
     const StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
     ASSERT_TRUE(graph.ok());
