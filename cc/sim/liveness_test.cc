@@ -111,6 +111,29 @@ TEST(Liveness, WhatIsThereBeforeTheStepDoesNotCount) {
   EXPECT_EQ(Peak(Parse(bytes)), kTensor);
 }
 
+TEST(Liveness, OfWhatIsPreservedOnlyWhatIsFetchedLivesToTheEnd) {
+  const std::string bytes = GraphBuilder()
+                                .IntConst("shape", {2}, {64, 64})
+                                .Node("r", "RandomUniform", {"shape"},
+                                      {{"dtype", TypeAttrValue(kFloat)},
+                                       {"T", TypeAttrValue(kInt32)}})
+                                .Node("a", "MatMul", {"r", "r"}, kT)
+                                .Node("b", "MatMul", {"a", "a"}, kT)
+                                .Node("c", "MatMul", {"b", "b"}, kT)
+                                .Retval("out", "c")
+                                .Build();
+  const auto peak = [&](std::string_view preserved) {
+    ParseOptions options;
+    options.preserve = {preserved};
+    const OpGraph graph = *OpGraph::Parse(bytes, options);
+    EXPECT_TRUE(graph.has(graph.find(preserved), kPreserved));
+    return Peak(graph);
+  };
+  EXPECT_EQ(peak("r"), 2 * kTensor);  // preserved because it is stateful
+  // With r, which it reads: as a sink would hold it.
+  EXPECT_EQ(peak("a"), 4 * kTensor);
+}
+
 TEST(Liveness, OrderDelaysAnEarlyOp) {
   // `late` is ready at once, but only the end of the chain needs it.
   const std::string bytes = GraphBuilder()
