@@ -1,28 +1,82 @@
-// AnnealCut of search_starts.h.
+// AnnealCut and MultilevelCut of search_starts.h.
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "cc/plan/search_starts.h"
 
 namespace grappler_go {
 namespace {
 
+// Levels with fewer clusters for each device say nothing of balance; those with
+// more in all take longer than they are worth.
+constexpr int32_t kLeastForDevice = 8, kMostClusters = 2048;
+
+// What share of each cluster's work is in which stretch of the depth.
+struct Windows {
+  struct Part {
+    int32_t window;
+    double share;
+  };
+  std::vector<size_t> first;  // [count + 1]
+  std::vector<Part> parts;    // of cluster k: first[k] .. first[k + 1] - 1
+};
+
+Windows WindowsOf(const SearchSpace& space, const Clusters& clusters,
+                  int32_t count) {
+  std::vector<int32_t> order(space.num_units);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return space.depth[a] < space.depth[b];
+  });
+  const auto work = [&](int32_t unit) {
+    return space.micros[static_cast<size_t>(unit) * space.num_devices];
+  };
+  double total = 0, done = 0;
+  for (int32_t u : order) total += work(u);
+  std::vector<int32_t> window(space.num_units);
+  for (int32_t u : order) {
+    const auto at = static_cast<int32_t>((done + work(u) / 2) /
+                                         std::max(total, 1e-9) * count);
+    window[u] = std::clamp(at, 0, count - 1);
+    done += work(u);
+  }
+  Windows result;
+  std::vector<double> in(count);
+  for (int32_t k = 0; k < clusters.count; ++k) {
+    result.first.push_back(result.parts.size());
+    std::fill(in.begin(), in.end(), 0.0);
+    double all = 0;
+    for (int32_t u : clusters.units[k]) {
+      in[window[u]] += work(u);
+      all += work(u);
+    }
+    for (int32_t w = 0; w < count; ++w) {
+      if (in[w] > 0) result.parts.push_back({w, in[w] / all});
+    }
+  }
+  result.first.push_back(result.parts.size());
+  return result;
+}
+
 class Cut {
  public:
-  Cut(const SearchSpace& space, const Clusters& clusters, double cut_weight,
-      const UnitDevices& start)
+  Cut(const SearchSpace& space, const Clusters& clusters,
+      const AnnealOptions& options, const UnitDevices& start)
       : space_(space),
         c_(clusters),
         devices_(space.num_devices),
-        cut_weight_(cut_weight),
+        windows_(WindowsOf(space, clusters, options.windows)),
+        num_windows_(options.windows),
+        cut_weight_(options.cut_weight),
         device_(clusters.count),
         readers_(clusters.tensor_cluster.size() * devices_, 0),
-        load_(devices_, 0.0),
+        load_(devices_ * static_cast<size_t>(options.windows), 0.0),
         used_(devices_, 0.0) {
     for (int32_t k = 0; k < c_.count; ++k) {
       device_[k] = start[c_.units[k][0]];
-      load_[device_[k]] += work(k, device_[k]);
+      AddLoad(k, device_[k], 1.0);
       used_[device_[k]] += c_.bytes[k];
       total_ += work(k, device_[k]);
     }
@@ -53,11 +107,15 @@ class Cut {
       const int sent = (readers[from] > 0) - (readers[to] > 0);
       cut += sent * c_.tensor_micros[t];
     }
-    const double less = load_[from] - work(k, from);
-    const double more = load_[to] + work(k, to);
-    const double load = less * less - load_[from] * load_[from] + more * more -
-                        load_[to] * load_[to];
-    return cut_weight_ * cut + load / total_ +
+    double load = 0;
+    for (size_t p = windows_.first[k]; p < windows_.first[k + 1]; ++p) {
+      const Windows::Part& part = windows_.parts[p];
+      const double* in = load_.data() + part.window * devices_;
+      const double less = in[from] - part.share * work(k, from);
+      const double more = in[to] + part.share * work(k, to);
+      load += less * less - in[from] * in[from] + more * more - in[to] * in[to];
+    }
+    return cut_weight_ * cut + load * num_windows_ / total_ +
            Excess(from, used_[from] - c_.bytes[k]) - Excess(from, used_[from]) +
            Excess(to, used_[to] + c_.bytes[k]) - Excess(to, used_[to]);
   }
@@ -68,8 +126,8 @@ class Cut {
       --readers_[t * devices_ + from];
       ++readers_[t * devices_ + to];
     }
-    load_[from] -= work(k, from);
-    load_[to] += work(k, to);
+    AddLoad(k, from, -1.0);
+    AddLoad(k, to, 1.0);
     used_[from] -= c_.bytes[k];
     used_[to] += c_.bytes[k];
     device_[k] = to;
@@ -93,6 +151,13 @@ class Cut {
   double work(int32_t k, int32_t device) const {
     return c_.micros[static_cast<size_t>(k) * devices_ + device];
   }
+  void AddLoad(int32_t k, int32_t device, double times) {
+    for (size_t p = windows_.first[k]; p < windows_.first[k + 1]; ++p) {
+      const Windows::Part& part = windows_.parts[p];
+      load_[part.window * devices_ + device] +=
+          times * part.share * work(k, device);
+    }
+  }
   double Excess(int32_t device, double bytes) const {
     const auto limit =
         static_cast<double>(space_.machine->devices[device].memory_bytes);
@@ -103,10 +168,13 @@ class Cut {
   const SearchSpace& space_;
   const Clusters& c_;
   const size_t devices_;
+  const Windows windows_;
+  const int32_t num_windows_;
   const double cut_weight_;
   std::vector<int32_t> device_;
   std::vector<int32_t> readers_;  // by tensor and device
-  std::vector<double> load_, used_;
+  std::vector<double> load_;      // by window and device
+  std::vector<double> used_;
   double total_ = 0;
 };
 
@@ -116,7 +184,7 @@ UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
                       const std::vector<int32_t>& devices,
                       const UnitDevices& start, const AnnealOptions& options,
                       SearchRandom* random) {
-  Cut cut(space, clusters, options.cut_weight, start);
+  Cut cut(space, clusters, options, start);
   std::vector<int32_t> movable;
   for (int32_t k = 0; k < clusters.count; ++k) {
     if (space.choices[clusters.units[k][0]].size() > 1) movable.push_back(k);
@@ -150,6 +218,23 @@ UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
     result[u] = cut.device(clusters.of_unit[u]);
   }
   return result;
+}
+
+UnitDevices MultilevelCut(const SearchSpace& space,
+                          const std::vector<Clusters>& levels,
+                          const std::vector<int32_t>& devices,
+                          const UnitDevices& start, AnnealOptions options,
+                          SearchRandom* random) {
+  const int32_t least = kLeastForDevice * static_cast<int32_t>(devices.size());
+  UnitDevices cut = start;
+  for (size_t k = 0; k < levels.size(); ++k) {
+    const bool is_last = k + 1 == levels.size();
+    if (levels[k].count < least && !is_last) continue;
+    if (levels[k].count > kMostClusters && k > 0) break;
+    cut = AnnealCut(space, levels[k], devices, cut, options, random);
+    options.start_temperature /= 2;
+  }
+  return cut;
 }
 
 }  // namespace grappler_go

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <memory>
 #include <utility>
 
@@ -20,6 +21,10 @@ using Clock = SearchJudge::Clock;
 constexpr int32_t kLevels[] = {16, 64, 256, 1024};
 // How dear a transfer is in the cuts that a search begins with.
 constexpr double kCutWeights[] = {0.1, 0.3, 1.0, 3.0};
+// In how many stretches of the graph each of them has the devices share work.
+constexpr int32_t kCutWindows[] = {1, 8};
+// Batches of cuts by the setting that has given the best.
+constexpr int32_t kMoreCuts = 4;
 // Simulated side by side, and no number of threads: results do not depend on
 // that.
 constexpr int32_t kBatch = 4;
@@ -48,12 +53,19 @@ class Search {
   }
   SearchState Start(UnitDevices device, const char* maker) const;
   void AddRules(SearchState* state) const;
+  double Jitter() { return std::exp(1.5 * (random_.Uniform() - 0.5)); }
   // Simulates as many as there is budget for and keeps what is good.
   Status Try(std::vector<SearchState> states);
   void Note(const Judged& judged);
   Status DoNothing();
   Status TryPolicy();
   Status TryCheapPlans();
+  // How MultilevelCut is asked.
+  struct CutSetting {
+    std::vector<int32_t> devices;
+    AnnealOptions anneal;
+  };
+  Status TryCuts(const std::vector<CutSetting>& settings, CutSetting* best);
   Status TryRules();
   Status TryMemory();
   Status Refine();
@@ -91,7 +103,7 @@ void Search::AddRules(SearchState* state) const {
     if (fuses) state->fusion = FusionRule::kDecided;
     return;
   }
-  if (!space_.fuses.empty()) state->fusion = FusionRule::kChains;
+  if (!space_.fuses.empty()) state->fusion = FusionRule::kLevels;
   if (options_.schedule) {
     state->priority = space_.logits->schedule.empty() ? Priority::kCriticalPath
                                                       : Priority::kPolicy;
@@ -202,24 +214,63 @@ Status Search::TryCheapPlans() {
     states.push_back(Start(ListSchedule(space_, level), "list schedule"));
   }
   GO_RETURN_IF_ERROR(Try(std::move(states)));
-  // Coarse clusters, for what is dear to cut.
-  const Clusters& level = levels_[std::min(levels_.size() - 1, size_t{2})];
+  CutSetting best;
   for (size_t count = devices_.size(); count >= 2;
        count = count > 2 ? (count + 1) / 2 : 0) {
+    std::vector<CutSetting> settings;
     const std::vector<int32_t> some(
         devices_.begin(),
         devices_.begin() + static_cast<std::ptrdiff_t>(count));
+    for (int32_t windows : kCutWindows) {
+      for (double weight : kCutWeights) {
+        AnnealOptions anneal;
+        anneal.cut_weight = weight;
+        anneal.windows = windows;
+        settings.push_back({some, anneal});
+      }
+    }
     if (!judge_.HasLeft()) return OkStatus();
-    const UnitDevices cut = ContiguousCut(space_, some);
-    states = {Start(cut, "contiguous cut")};
-    for (double weight : kCutWeights) {
-      AnnealOptions anneal;
-      anneal.cut_weight = weight;
+    GO_RETURN_IF_ERROR(
+        Try({Start(ContiguousCut(space_, some), "contiguous cut")}));
+    GO_RETURN_IF_ERROR(TryCuts(settings, &best));
+  }
+  // No two cuts are alike, and which ones suit is known now.
+  for (int32_t k = 0; k < kMoreCuts && !best.devices.empty(); ++k) {
+    std::vector<CutSetting> settings(kBatch, best);
+    for (CutSetting& setting : settings) {
+      setting.anneal.cut_weight *= Jitter();
+      setting.anneal.windows = std::max(
+          1,
+          static_cast<int32_t>(std::lround(setting.anneal.windows * Jitter())));
+    }
+    GO_RETURN_IF_ERROR(TryCuts(settings, &best));
+  }
+  return OkStatus();
+}
+
+// `best` becomes that of them which gave the best plan so far, if one did.
+Status Search::TryCuts(const std::vector<CutSetting>& settings,
+                       CutSetting* best) {
+  for (size_t first = 0; first < settings.size(); first += kBatch) {
+    const size_t end = std::min(settings.size(), first + kBatch);
+    std::vector<SearchState> states;
+    for (size_t k = first; k < end; ++k) {
+      if (!judge_.HasLeft()) return OkStatus();
+      const CutSetting& setting = settings[k];
       states.push_back(
-          Start(AnnealCut(space_, level, some, cut, anneal, &random_),
+          Start(MultilevelCut(space_, levels_, setting.devices,
+                              ContiguousCut(space_, setting.devices),
+                              setting.anneal, &random_),
                 "annealed cut"));
     }
+    std::vector<UnitDevices> cuts;
+    for (const SearchState& state : states) cuts.push_back(state.device);
     GO_RETURN_IF_ERROR(Try(std::move(states)));
+    for (size_t k = 0; k < cuts.size(); ++k) {
+      if (cuts[k] == refinement_->best().state.device) {
+        *best = settings[first + k];
+      }
+    }
   }
   return OkStatus();
 }

@@ -42,16 +42,31 @@ struct AnnealOptions {
   double cut_weight = 1.0;          // of the microseconds that are sent
   double start_temperature = 0.01;  // as a share of the work of one device
   int32_t steps_per_cluster = 60;
+  // Into so many stretches of equal work, by depth, the graph is cut, and the
+  // devices are to have equal work in each. 1: in all of it, which one device
+  // after the other fulfils, too.
+  int32_t windows = 1;
 };
 
 // Simulated annealing of an estimate, without the simulator: the work of each
-// device, squared, over all work, and cut_weight times what crosses between
-// devices, a tensor once for each device that reads it. Devices that run out of
-// memory count as ten times as long for each memory that is missing.
+// device in each window, squared, over a window's work, and cut_weight times
+// what crosses between devices, a tensor once for each device that reads it.
+// Devices that run out of memory count as ten times as long for each memory
+// that is missing.
 UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
                       const std::vector<int32_t>& devices,
                       const UnitDevices& start, const AnnealOptions& options,
                       SearchRandom* random);
+
+// AnnealCut of levels from coarse to fine, each from what the one before found
+// and at half its temperature: what is to go together is found where it is one
+// cluster, where it ends where clusters are small (as partitioners do since
+// Karypis and Kumar, search_clusters.h).
+UnitDevices MultilevelCut(const SearchSpace& space,
+                          const std::vector<Clusters>& levels,
+                          const std::vector<int32_t>& devices,
+                          const UnitDevices& start, AnnealOptions options,
+                          SearchRandom* random);
 
 }  // namespace grappler_go
 

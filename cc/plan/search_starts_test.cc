@@ -93,6 +93,48 @@ TEST_F(SearchStartsTest, AnAnnealedCutPutsChainsApartAndCutsNone) {
   EXPECT_NE(cut[Unit(space, "a0")], cut[Unit(space, "b0")]);
 }
 
+TEST_F(SearchStartsTest, AMultilevelCutPutsChainsApartFromUnitsToo) {
+  const SearchSpace space = Space();
+  SearchRandom random(3);
+  std::vector<Clusters> levels = {UnitClusters(space, 1.0)};
+  levels.insert(levels.begin(), Coarsen(space, levels[0], 16, &random));
+  ASSERT_LT(levels[0].count, levels[1].count);
+  AnnealOptions options;
+  options.windows = 4;
+  const UnitDevices cut = MultilevelCut(
+      space, levels, {0, 1}, ContiguousCut(space, {0, 1}), options, &random);
+  for (int k = 1; k < 20; ++k) {
+    EXPECT_EQ(cut[Unit(space, ("a" + std::to_string(k)).c_str())],
+              cut[Unit(space, "a0")]);
+  }
+  EXPECT_NE(cut[Unit(space, "a0")], cut[Unit(space, "b0")]);
+}
+
+TEST_F(SearchStartsTest, WithWindowsDevicesShareTheWorkOfEachStretch) {
+  const SearchSpace space = Space();
+  const Clusters units = UnitClusters(space, 1.0);
+  AnnealOptions options;
+  options.cut_weight = 0;
+  options.start_temperature = 1e-9;  // nothing but what is better
+  // Of 40 products in the order of their depth, those on the second device
+  // among the first half.
+  auto second_in_first_half = [&](int32_t windows) {
+    options.windows = windows;
+    SearchRandom random(1);
+    const UnitDevices cut = AnnealCut(
+        space, units, {0, 1}, ContiguousCut(space, {0, 1}), options, &random);
+    int32_t count = 0;
+    for (int k = 0; k < 10; ++k) {
+      count += cut[Unit(space, ("a" + std::to_string(k)).c_str())];
+      count += cut[Unit(space, ("b" + std::to_string(k)).c_str())];
+    }
+    return count;
+  };
+  EXPECT_EQ(second_in_first_half(1), 0) << "one after the other is even, too";
+  EXPECT_EQ(second_in_first_half(2), 10);
+  EXPECT_EQ(second_in_first_half(4), 10);
+}
+
 TEST_F(SearchStartsTest, CoarseningEndsWhereNothingCanBeJoined) {
   const SearchSpace space = Space();
   SearchRandom random(1);

@@ -6,8 +6,13 @@ joint_search among the baselines, makes of the policy's scores. Baselines that s
 same budget, and their plans run ready ops by critical path where that is faster. With --out
 results are kept as JSON lines, and what is there is not done again.
 
+POLICY is the folder of a run, a checkpoint, or a policy that was exported, of which only
+policy_best cannot be asked.
+
 Examples:
   grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
+  # What ships, on placement alone.
+  grappler-go evaluate go-1.0 --decides=device --methods=policy,policy_search,metis
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
@@ -25,7 +30,7 @@ from absl import flags
 
 from grappler_go.cli import bench_table, common, train
 
-USAGE = "[flags] RUN"
+USAGE = "[flags] POLICY"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_list(
@@ -55,6 +60,12 @@ flags.DEFINE_list(
     "the policy's training.",
     flag_values=FLAGS,
 )
+flags.DEFINE_list(
+    "decides",
+    ["device", "fusion", "schedule", "recompute"],
+    "What is to be decided; the rest is as TensorFlow would have it.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_list("seeds", ["0"], "Each of them once.", flag_values=FLAGS)
 flags.DEFINE_integer("plans", 100, "Plans that each may simulate.", 1, flag_values=FLAGS)
 flags.DEFINE_float("max_seconds", None, "Seconds that each may take.", 0.0, flag_values=FLAGS)
@@ -64,17 +75,20 @@ flags.DEFINE_string("out", None, "A file of JSON lines that grows.", flag_values
 def run(args: list[str]) -> int:
     """Evaluates; 1 when a method made no plan."""
     if len(args) != 1:
-        raise common.UsageError("evaluate needs the folder of a run, or a checkpoint")
+        raise common.UsageError("evaluate needs the folder of a run or a policy, or a checkpoint")
     try:
         seeds = [int(seed) for seed in FLAGS.seeds]
     except ValueError:
         raise common.UsageError(f"--seeds={','.join(FLAGS.seeds)}: expected numbers") from None
     evaluate = train.go_module("evaluate", "evaluate")
-    baselines = train.go_module("evaluate", "evaluate").baselines
-    network, config, _ = train.go_module("run_folder", "evaluate").load_network(args[0])
-    methods = list(FLAGS.methods) or [*evaluate.METHODS, *config.baselines]
+    baselines = evaluate.baselines
+    policy = train.go_module("judged", "evaluate").load(_folder(args[0]))
+    methods = list(FLAGS.methods)
+    if not methods:
+        methods = [one for one in evaluate.METHODS if policy.draws or one != evaluate.POLICY_BEST]
+        methods += policy.baselines or train.go_module("train_config", "evaluate").BASELINES
     try:
-        baselines.registry.check_names([name for name in methods if name not in evaluate.METHODS])
+        evaluate.check(policy, methods, FLAGS.decides)
     except ValueError as error:
         raise common.UsageError(str(error)) from error
     names = _graph_names(evaluate)
@@ -94,23 +108,33 @@ def run(args: list[str]) -> int:
                 bar.update(task, advance=1)
 
         for row in evaluate.evaluate(
-            network,
-            config,
+            policy,
             cases(),
             methods,
             seeds,
             baselines.Budget(FLAGS.plans, FLAGS.max_seconds),
+            FLAGS.decides,
             done=found,
             on_progress=lambda text: bar.update(task, description=text),
         ):
             found[row.key] = row
             if FLAGS.out:
                 _append(FLAGS.out, row.to_dict())
-    rows = [row for row in found.values() if row.method in methods]
+    rows = [
+        row
+        for row in found.values()
+        if row.method in methods and set(row.decides.split(",")) == set(FLAGS.decides)
+    ]
     for line in unread:
         common.complain(f"left out: {line}")
     _tell(evaluate, rows, methods)
     return 1 if unread or any(row.error for row in rows) else 0
+
+
+def _folder(name: str) -> str:
+    """A policy that ships is named by its name."""
+    shipped = pathlib.Path(__file__).parent.parent / "policies" / name
+    return name if pathlib.Path(name).exists() or not shipped.exists() else str(shipped)
 
 
 def _graph_names(evaluate: ModuleType) -> list[str]:

@@ -10,8 +10,11 @@ import pytest
 from grappler_go_training import workloads
 from grappler_go_training.go import (
     checkpoint,
+    environment,
     evaluate,
+    export,
     finetune,
+    judged,
     ppo,
     run_folder,
     sources,
@@ -226,10 +229,10 @@ def test_fifty_steps_unless_told_otherwise():
 
 
 def test_evaluation_at_equal_budget(trained, cases):
-    network, config, _ = run_folder.load_network(trained)
+    policy = judged.load(trained)
     budget = evaluate.baselines.Budget(plans=6)
-    methods = ["policy", "policy_best", "policy_search", "human_expert", "one_device"]
-    rows = list(evaluate.evaluate(network, config, cases[:1], methods, (0, 1), budget))
+    methods = ["policy", "policy_best", "policy_search", "human_expert", "joint_search"]
+    rows = list(evaluate.evaluate(policy, cases[:1], methods, (0, 1), budget))
     assert [(row.method, row.seed) for row in rows] == [(m, s) for m in methods for s in (0, 1)]
     steps = evaluate.mean_steps(rows)
     assert steps["a", "policy_best"] <= steps["a", "policy"]
@@ -237,13 +240,48 @@ def test_evaluation_at_equal_budget(trained, cases):
     assert steps["a", "policy_search"] <= rows[0].default_us
     assert not list(
         evaluate.evaluate(
-            network, config, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
+            policy, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
         )
     )
 
 
+def test_what_is_not_to_be_decided_is_not(trained, cases):
+    policy = judged.load(trained)
+    budget = evaluate.baselines.Budget(plans=6)
+    asked = ["policy", "joint_search"]
+    for tasks in (["device"], ["fusion", "schedule"]):
+        for row in evaluate.evaluate(policy, cases[:1], asked, (0,), budget, tasks):
+            assert row.decides == ",".join(tasks)
+    case = environment.restricted(cases[0], ["schedule"])
+    assert case.tasks == ["schedule"]
+    ones = np.ones(case.graph.num_ops, np.float32)
+    devices = np.zeros((case.graph.num_ops, case.problem.num_devices), np.float32)
+    devices[:, 1] = 1
+    logits = {"device": devices, "fusion": ones, "schedule": ones, "recompute": ones}
+    assert environment.outcome_of(case, logits).plan.empty
+    assert not environment.outcome_of(cases[0], logits).plan.empty
+
+
+def test_an_exported_policy_is_judged_as_its_run_is(trained, cases, tmp_path):
+    network, config, file = run_folder.load_network(trained)
+    export.export_policy(network, run_folder.card(config, file), str(tmp_path / "policy"))
+    budget = evaluate.baselines.Budget(plans=6)
+    asked = ["policy", "policy_search"]
+    of_run, of_folder = (
+        evaluate.mean_steps(
+            list(evaluate.evaluate(judged.load(folder), cases[:1], asked, (0,), budget))
+        )
+        for folder in (trained, tmp_path / "policy")
+    )
+    assert of_folder["a", "policy"] == pytest.approx(of_run["a", "policy"], rel=0.02)
+    with pytest.raises(ValueError, match="policy_best"):
+        list(evaluate.evaluate(judged.load(tmp_path / "policy"), cases[:1], ["policy_best"]))
+
+
 def row(case, method, step_us, out_of_memory=False, seed=0):
-    return evaluate.Row(case, "f", 1, method, seed, 1, None, step_us, out_of_memory, 9.0, 1.0, "")
+    return evaluate.Row(
+        case, "f", 1, "device", method, seed, 1, None, step_us, out_of_memory, 9.0, 1.0, ""
+    )
 
 
 def test_a_summary_by_hand():

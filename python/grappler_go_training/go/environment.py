@@ -14,7 +14,7 @@ import concurrent.futures
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,6 +136,20 @@ def make_case(
     )
 
 
+def restricted(case: Case, tasks: Collection[str]) -> Case:
+    """The case with nothing but these of sampling.TASKS to decide: no fusion without
+    "fusion", first come, first served without "schedule"."""
+    switches = {"device": "device", "fusion": "fusion", "memory": "recompute"}
+    options = {
+        option: value and switches[option] in tasks if option in switches else value
+        for option, value in case.options.items()
+    }
+    matters = {
+        task: mask if task in tasks else np.zeros_like(mask) for task, mask in case.matters.items()
+    }
+    return dataclasses.replace(case, matters=matters, options=options)
+
+
 def _matters(
     problem: baselines.Problem, inputs: GraphInputs, options: Mapping[str, Any]
 ) -> dict[str, npt.NDArray[np.float32]]:
@@ -168,6 +182,22 @@ def reward_of(step_us: float, out_of_memory: bool, teacher: Teacher) -> float:
     return -float(np.sqrt(step_us / max(teacher.step_us, 1e-9)))
 
 
+def outcome_of(case: Case, logits: Mapping[str, npt.NDArray[np.float32]]) -> Outcome:
+    """What becomes of a policy's answer."""
+    core, machine = native.core(), case.target.machine
+    wanted = {task: logits[task] for task in case.tasks if task in logits}
+    plan, _ = core.build_plan(case.graph, machine, wanted, case.options)
+    priority = {task: wanted[task] for task in ("schedule",) if task in wanted}
+    try:
+        (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
+    except ValueError as error:
+        # Should it let one through all the same, that is no reason to end a run of hours.
+        logging.warning("%s: a plan counts as out of memory: %s", case.name, error)
+        return Outcome(INVALID_REWARD, math.inf, True, plan)
+    reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
+    return Outcome(reward, step["micros"], step["out_of_memory"], plan)
+
+
 class Environment:
     """Builds and simulates plans, several at once.
 
@@ -196,16 +226,5 @@ class Environment:
         self._pool.shutdown()
 
     def _outcome(self, case: Case, actions: Actions) -> Outcome:
-        core, machine = native.core(), case.target.machine
-        logits = sampling.actions_to_logits(actions, len(machine.devices), self._config)
-        wanted = {task: logits[task] for task in case.tasks}
-        plan, _ = core.build_plan(case.graph, machine, wanted, case.options)
-        priority = {"schedule": logits["schedule"]}
-        try:
-            (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
-        except ValueError as error:
-            # Should it let one through all the same, that is no reason to end a run of hours.
-            logging.warning("%s: a plan counts as out of memory: %s", case.name, error)
-            return Outcome(INVALID_REWARD, math.inf, True, plan)
-        reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
-        return Outcome(reward, step["micros"], step["out_of_memory"], plan)
+        num_devices = len(case.target.machine.devices)
+        return outcome_of(case, sampling.actions_to_logits(actions, num_devices, self._config))

@@ -2,15 +2,18 @@
 seconds, for everyone.
 
     case = case_of("gnmt-2", "p100x2")
-    for row in evaluate(network, config, [case], ["policy", "policy_best", "metis"]):
+    for row in evaluate(judged.load("runs/go"), [case], ["policy", "policy_best", "metis"]):
         print(row.method, row.step_us)
 """
 
+import concurrent.futures
 import dataclasses
+import functools
 import math
+import os
 import pathlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +25,11 @@ from grappler_go_training import baselines, workloads
 from grappler_go_training.baselines.run import row_of
 from grappler_go_training.baselines.sweep import machine_of
 from grappler_go_training.go import machines
-from grappler_go_training.go.environment import Case, Outcome, make_case
-from grappler_go_training.go.network import Actions, GoNetwork
-from grappler_go_training.go.rollouts import LocalRollouts, Request
+from grappler_go_training.go.environment import Case, Outcome, make_case, outcome_of, restricted
+from grappler_go_training.go.judged import JudgedPolicy
+from grappler_go_training.go.sampling import TASKS
 from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache, critical_path_priority
-from grappler_go_training.go.train_config import TrainConfig
 
 if TYPE_CHECKING:
     from grappler_go import Simulation
@@ -38,8 +40,12 @@ if TYPE_CHECKING:
 POLICY, POLICY_BEST, POLICY_SEARCH = "policy", "policy_best", "policy_search"
 METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH)
 
-# (case, method, seed, plans, max_seconds)
-Key = tuple[str, str, int, int, float | None]
+# The core's search without a policy. Here it decides what a case lets it decide, and
+# where fusion needs a policy's word it is told that everything may be compiled.
+SEARCH = "joint_search"
+
+# (case, decides, method, seed, plans, max_seconds)
+Key = tuple[str, str, str, int, int, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +55,8 @@ class Row:
     Attributes:
       case: "gnmt-2 on p100x2".
       family, num_ops: of the graph.
+      decides: the tasks that were to be decided, with commas. A baseline decides what it
+        is made for, but for SEARCH.
       method: POLICY, POLICY_BEST or a baseline's name.
       seed: of what draws.
       plans, max_seconds: what it might spend (baselines.Budget).
@@ -63,6 +71,7 @@ class Row:
     case: str
     family: str
     num_ops: int
+    decides: str
     method: str
     seed: int
     plans: int
@@ -76,7 +85,7 @@ class Row:
     @property
     def key(self) -> Key:
         """What is not worked out twice."""
-        return self.case, self.method, self.seed, self.plans, self.max_seconds
+        return self.case, self.decides, self.method, self.seed, self.plans, self.max_seconds
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -108,58 +117,67 @@ def case_of(graph: str, machine: str | None = None) -> Case:
 
 
 def evaluate(
-    network: GoNetwork,
-    config: TrainConfig,
+    policy: JudgedPolicy | None,
     cases: Iterable[Case],
     methods: Sequence[str],
     seeds: Sequence[int] = (0,),
     budget: baselines.Budget | None = None,
+    decides: Sequence[str] = TASKS,
     done: Collection[Key] = (),
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Row]:
     """Every method on every case with every seed.
 
     Args:
-      network, config: the policy; config.samples are drawn at a time.
+      policy: None where METHODS are not asked.
       cases: made one by one, when it is their turn.
       methods: METHODS and names of baselines.
       budget: of each; None: baselines.Budget().
+      decides: of sampling.TASKS, what is to be decided.
       done: Row.key of those to leave out.
 
     Raises:
-      ValueError: no such method.
+      ValueError: as check().
     """
-    baselines.registry.check_names([name for name in methods if name not in METHODS])
+    check(policy, methods, decides)
     budget = budget or baselines.Budget()
-    for case in cases:
-        sampler: _Sampler | None = None
+    text = ",".join(task for task in TASKS if task in decides)
+    for whole in cases:
+        case = restricted(whole, decides)
+        asker = _Asker(policy, case)
         for method in methods:
             for seed in seeds:
-                if (case.name, method, seed, budget.plans, budget.seconds) in done:
+                if (case.name, text, method, seed, budget.plans, budget.seconds) in done:
                     continue
                 on_progress(f"{case.name}: {method}")
-                if method in METHODS:
-                    sampler = sampler or _Sampler(network, config, case)
-                    found = sampler.row(method, budget, seed)
+                if method in METHODS or method == SEARCH:
+                    found = asker.row(method, budget, seed)
                 else:
                     found = _baseline(case, method, budget, seed)
-                yield _row(case, method, seed, budget, **found)
-        if sampler is not None:
-            sampler.close()
+                yield Row(
+                    case=case.name,
+                    family=case.family,
+                    num_ops=case.graph.num_ops,
+                    decides=text,
+                    method=method,
+                    seed=seed,
+                    plans=budget.plans,
+                    max_seconds=budget.seconds,
+                    default_us=case.teacher.default_us,
+                    **found,
+                )
 
 
-def _row(case: Case, method: str, seed: int, budget: baselines.Budget, **found: Any) -> Row:
-    return Row(
-        case=case.name,
-        family=case.family,
-        num_ops=case.graph.num_ops,
-        method=method,
-        seed=seed,
-        plans=budget.plans,
-        max_seconds=budget.seconds,
-        default_us=case.teacher.default_us,
-        **found,
-    )
+def check(policy: JudgedPolicy | None, methods: Sequence[str], decides: Sequence[str]) -> None:
+    """Raises:
+    ValueError: no such method or task, or POLICY_BEST of a policy that cannot be sampled.
+    """
+    baselines.registry.check_names([name for name in methods if name not in METHODS])
+    unknown = [task for task in decides if task not in TASKS]
+    if unknown or not decides:
+        raise ValueError(f"no task {', '.join(unknown) or 'at all'}: there are {', '.join(TASKS)}")
+    if POLICY_BEST in methods and policy is not None and not policy.draws:
+        raise ValueError(f"{POLICY_BEST} needs a run's network: an exported policy does not draw")
 
 
 def _baseline(case: Case, name: str, budget: baselines.Budget, seed: int) -> dict[str, Any]:
@@ -167,12 +185,12 @@ def _baseline(case: Case, name: str, budget: baselines.Budget, seed: int) -> dic
     row = row_of(case.problem, name, budget, seed)
     if row.plan is None or row.step_ms is None:
         return _found(None, False, time.monotonic() - started, row.error)
-    ordered = grappler_go.simulate(
-        case.graph, row.plan, case.target.machine, priority=critical_path_priority(case.problem)
-    )
-    out_of_memory, step_ms = min(
-        (row.out_of_memory, row.step_ms), (ordered.out_of_memory, ordered.step_ms)
-    )
+    best = row.out_of_memory, row.step_ms
+    if "schedule" in case.tasks:
+        priority = critical_path_priority(case.problem)
+        ordered = grappler_go.simulate(case.graph, row.plan, case.target.machine, priority=priority)
+        best = min(best, (ordered.out_of_memory, ordered.step_ms))
+    out_of_memory, step_ms = best
     return _found(step_ms * 1e3, out_of_memory, time.monotonic() - started, "")
 
 
@@ -187,49 +205,67 @@ def _found(
     }
 
 
-class _Sampler:
-    """The policy on one case."""
+class _Asker:
+    """A policy, or none, on one case."""
 
-    def __init__(self, network: GoNetwork, config: TrainConfig, case: Case) -> None:
-        self._config, self._case = config, case
-        self._rollouts = LocalRollouts(network, [case], config)
-        # Tracing is done before anybody's clock starts.
-        self._rollouts.greedy(0)
-        self._rollouts.draw(Request(0, 0, config.network.iterations))
-
-    def close(self) -> None:
-        self._rollouts.close()
+    def __init__(self, policy: JudgedPolicy | None, case: Case) -> None:
+        self._policy, self._case = policy, case
+        self._is_warm = False
 
     def row(self, method: str, budget: baselines.Budget, seed: int) -> dict[str, Any]:
-        started = time.monotonic()
-        if method == POLICY_SEARCH:
-            step = self._searched(budget, seed)
+        if method == SEARCH:
+            started = time.monotonic()
+            step = self._searched(self._without_policy(), budget, seed)
             return _found(1e3 * step.step_ms, step.out_of_memory, time.monotonic() - started, "")
-        best = self._try([self._rollouts.greedy(0)])
+        if self._policy is None:
+            raise ValueError(f"{method} needs a policy")
+        self._warm_up(self._policy, method)
+        started = time.monotonic()
+        scores = self._policy.scores(self._case)
+        if method == POLICY_SEARCH:
+            step = self._searched(scores, budget, seed)
+            return _found(1e3 * step.step_ms, step.out_of_memory, time.monotonic() - started, "")
+        best = outcome_of(self._case, scores)
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
             if budget.seconds is not None and time.monotonic() - started >= budget.seconds:
                 break
-            request = Request(0, seed * 1_000_003 + spent, self._config.network.iterations)
-            _, actions, _, _ = self._rollouts.draw(request)
-            drawn = [Actions(*one) for one in zip(*actions, strict=True)]
+            drawn = self._policy.draw(self._case, seed * 1_000_003 + spent)
             drawn = drawn[: budget.plans - spent]
             spent += len(drawn)
-            best = min(best, self._try(drawn), key=_rank)
+            with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+                tried = pool.map(functools.partial(outcome_of, self._case), drawn)
+                best = min([best, *tried], key=_rank)
         return _found(best.step_us, best.out_of_memory, time.monotonic() - started, "")
 
-    def _searched(self, budget: baselines.Budget, seed: int) -> "Simulation":
+    def _warm_up(self, policy: JudgedPolicy, method: str) -> None:
+        """Tracing is done before anybody's clock starts."""
+        if not self._is_warm:
+            policy.scores(self._case)
+            if policy.draws and method == POLICY_BEST:
+                policy.draw(self._case, 0)
+            self._is_warm = True
+
+    def _without_policy(self) -> dict[str, np.ndarray]:
+        case = self._case
+        if case.target.free_state or "fusion" not in case.tasks:
+            return {}
+        return {"fusion": np.ones(case.graph.num_ops, np.float32)}
+
+    def _searched(
+        self, scores: Mapping[str, np.ndarray], budget: baselines.Budget, seed: int
+    ) -> "Simulation":
         case, machine = self._case, self._case.target.machine
-        scores = self._rollouts.scores(0)
-        settings: dict[str, Any] = {"max_plans": budget.plans, "seed": seed}
+        settings: dict[str, Any] = {
+            "max_plans": budget.plans,
+            "seed": seed,
+            "schedule": "schedule" in case.tasks,
+        }
         if budget.seconds is not None:
             settings["budget_ms"] = max(1, int(1000 * budget.seconds))
-        wanted = {task: scores[task] for task in case.tasks}
+        wanted = {task: scores[task] for task in case.tasks if task in scores}
         plan, _ = native.core().search_plan(case.graph, machine, wanted, case.options, settings)
         return grappler_go.simulate(case.graph, plan, machine)
-
-    def _try(self, drawn: Sequence[Actions]) -> Outcome:
-        return min(self._rollouts.environment.try_actions(self._case, drawn), key=_rank)
 
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:

@@ -15,6 +15,11 @@ from grappler_go_training.go.config import NetworkConfig
 _SHIPPED = pathlib.Path(__file__).parent / "configs"
 # What machines.sample() knows.
 MACHINE_KINDS = ("cpu", "workers", "gpus", "mixed")
+# The baselines that a policy has to beat.
+BASELINES = (
+    *("tensorflow_default", "one_device", "human_expert", "metis", "m_etf", "heft"),
+    *("simulated_annealing", "joint_search", "priority_fusion", "auto_clustering", "budgeted"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +87,7 @@ class TrainConfig:
 
     machines: tuple[str, ...] = MACHINE_KINDS
     machines_per_graph: int = 2
-    baselines: tuple[str, ...] = (
-        *("tensorflow_default", "one_device", "human_expert", "metis", "m_etf", "heft"),
-        *("simulated_annealing", "joint_search", "priority_fusion", "auto_clustering", "budgeted"),
-    )
+    baselines: tuple[str, ...] = BASELINES
     baseline_plans: int = 100
 
     imitation_steps: int = 100
