@@ -9,11 +9,13 @@ them, or `bench outputs --out` or `bench fidelity --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
-`bench gains --out` wrote. Nothing as long as there is no such file. A table without its
-file says so.
+`bench gains --out` wrote; between `<!-- policy: FILE -->` and `<!-- end -->` what
+`grappler-go evaluate --out` wrote. Nothing as long as there is no such file. A table
+without its file says so.
 """
 
 import json
+import math
 import pathlib
 import re
 import sys
@@ -29,6 +31,7 @@ _TITLES |= {"kept": "TensorFlow, memory kept", "given_back": "grappler-go, not k
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
 
@@ -73,6 +76,7 @@ def rendered(page: str) -> str:
     page = _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
     page = _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
     page = _GAINS.sub(lambda found: found[1] + _gains(found[2]) + found[3], page)
+    page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
     return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
 
@@ -126,6 +130,78 @@ def _placed(cells: list[dict[str, Any]]) -> str:
         return f"OOM ({seconds:.2g})"
     step = sum(cell["step_ms"] for cell in cells) / len(cells)
     return f"{_figure(step)} ({seconds:.2g})"
+
+
+def _policy(name: str) -> str:
+    """What `evaluate` found: cases are rows, methods columns, means over seeds; below them
+    the geometric mean of how much shorter steps are than each other method's."""
+    path = DOCS / "results" / name
+    if not path.exists():
+        return ""
+    from grappler_go_training import policy_results as results
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [results.Row(**json.loads(line)) for line in lines]
+    where = " and ".join(dict.fromkeys(row.where for row in rows))
+    policies = " and ".join(dict.fromkeys(row.policy for row in rows if row.policy))
+    seeds = sorted({row.seed for row in rows})
+    plans = " or ".join(f"{plans:,}" for plans in dict.fromkeys(row.plans for row in rows))
+    about = (
+        f"Policy: {policies}; seeds {', '.join(map(str, seeds))}; {plans} simulated plans for "
+        f"each; seconds on {where}.\n\n"
+    )
+    methods = list(dict.fromkeys(row.method for row in rows))
+    means = results.mean_steps(rows)
+    seconds: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        seconds.setdefault((row.case, row.method), []).append(row.seconds)
+    table = []
+    for case in dict.fromkeys(row.case for row in rows):
+        default = next(row.default_us for row in rows if row.case == case)
+        cells = [
+            _step_cell(means.get((case, one)), seconds.get((case, one), [])) for one in methods
+        ]
+        table.append([case, _figure(default / 1e3), *cells])
+    head = ["ms a step (s to plan)", "as TensorFlow places it", *methods]
+    return about + _rows(head, table) + "\n" + _shorter(rows, methods, means)
+
+
+def _step_cell(step_us: float | None, seconds: list[float]) -> str:
+    if step_us is None:
+        return ""
+    took = f" ({sum(seconds) / len(seconds):.2g})"
+    return (f"{_figure(step_us / 1e3)}" if math.isfinite(step_us) else "OOM") + took
+
+
+def _shorter(rows: list[Any], methods: list[str], means: dict[tuple[str, str], float]) -> str:
+    """Each of the policy's methods against each of the others, and the best of these."""
+    from grappler_go_training import policy_results as results
+
+    judged = [one for one in methods if one in (*results.METHODS, results.SEARCH)]
+    others = [one for one in methods if one not in judged]
+    cases = list(dict.fromkeys(row.case for row in rows))
+    for case in cases:
+        fits = [
+            means[case, one] for one in others if math.isfinite(means.get((case, one), math.inf))
+        ]
+        if fits:
+            means = {**means, (case, "the best of these"): min(fits)}
+    table = []
+    for other in [*others, "the best of these"]:
+        row = [other]
+        for one in judged:
+            ratios = [
+                means[case, one] / means[case, other]
+                for case in cases
+                if all(math.isfinite(means.get((case, k), math.inf)) for k in (one, other))
+            ]
+            if not ratios:
+                row.append("")
+                continue
+            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+            row.append(f"{1 - mean:.1%} ({1 - max(ratios):.1%} to {1 - min(ratios):.1%})")
+        table.append(row)
+    return _rows(["step shorter than with", *judged], table)
 
 
 _GAINS_HEAD = (

@@ -131,6 +131,40 @@ def test_the_table_about_fidelity_says_which_targets_are_missed(monkeypatch, tmp
     assert benchmark_tables.rendered(written) == written
 
 
+def test_the_table_about_a_policy_compares_it_with_the_best_of_the_others(monkeypatch, tmp_path):
+    sys.path.insert(0, str(_SCRIPT.parent))
+    import benchmark_tables
+    from grappler_go_training.policy_results import Row
+
+    page = "<!-- policy: p.jsonl -->\n<!-- end -->\nafter\n"
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(benchmark_tables, "DOCS", tmp_path)
+    assert benchmark_tables.rendered(page) == page
+    found = {
+        ("x", "policy"): 80.0, ("x", "metis"): 100.0, ("x", "heft"): 160.0,
+        ("y", "policy"): 45.0, ("y", "metis"): None, ("y", "heft"): 50.0,
+    }  # fmt: skip
+    rows = [
+        Row(
+            case, "f", 7, "device", method, seed, 10, None, ms and 1e3 * ms, ms is None, 2e5,
+            0.25, "", "go-7" if method == "policy" else "", "a machine",
+        )
+        for (case, method), ms in found.items()
+        for seed in (0, 1)
+    ]  # fmt: skip
+    text = "".join(json.dumps(row.to_dict()) + "\n" for row in rows)
+    (tmp_path / "results" / "p.jsonl").write_text(text, encoding="utf-8")
+    written = benchmark_tables.rendered(page)
+    assert "Policy: go-7; seeds 0, 1; 10 simulated plans for each; seconds on a machine." in written
+    assert "| x | 200 | 80 (0.25) | 100 (0.25) | 160 (0.25) |" in written
+    assert "| y | 200 | 45 (0.25) | OOM (0.25) | 50 (0.25) |" in written
+    assert "| metis | 20.0% (20.0% to 20.0%) |" in written
+    # The square root of 0.5 times 0.9; of 0.8 times 0.9.
+    assert "| heft | 32.9% (10.0% to 50.0%) |" in written
+    assert "| the best of these | 15.1% (10.0% to 20.0%) |" in written
+    assert benchmark_tables.rendered(written) == written
+
+
 @pytest.mark.parametrize("page", _PAGES, ids=lambda path: path.name)
 def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):

@@ -81,18 +81,20 @@ def run(args: list[str]) -> int:
     except ValueError:
         raise common.UsageError(f"--seeds={','.join(FLAGS.seeds)}: expected numbers") from None
     evaluate = train.go_module("evaluate", "evaluate")
+    from grappler_go_training import policy_results as results
+
     baselines = evaluate.baselines
     policy = train.go_module("judged", "evaluate").load(_folder(args[0]))
     methods = list(FLAGS.methods)
     if not methods:
-        methods = [one for one in evaluate.METHODS if policy.draws or one != evaluate.POLICY_BEST]
+        methods = [one for one in results.METHODS if policy.draws or one != results.POLICY_BEST]
         methods += policy.baselines or train.go_module("train_config", "evaluate").BASELINES
     try:
         evaluate.check(policy, methods, FLAGS.decides)
     except ValueError as error:
         raise common.UsageError(str(error)) from error
     names = _graph_names(evaluate)
-    found = _read(FLAGS.out, evaluate.Row) if FLAGS.out else {}
+    found = _read(FLAGS.out, results.Row) if FLAGS.out else {}
     rows: list[Any] = []
     unread: list[str] = []
     with bench_table.progress_bar(len(names), "evaluate") as bar:
@@ -127,7 +129,7 @@ def run(args: list[str]) -> int:
     ]
     for line in unread:
         common.complain(f"left out: {line}")
-    _tell(evaluate, rows, methods)
+    _tell(results, rows, methods)
     return 1 if unread or any(row.error for row in rows) else 0
 
 
@@ -153,8 +155,8 @@ def _graph_names(evaluate: ModuleType) -> list[str]:
     return names
 
 
-def _tell(evaluate: ModuleType, rows: Sequence[Any], methods: Sequence[str]) -> None:
-    summary = evaluate.summarize(rows)
+def _tell(results: ModuleType, rows: Sequence[Any], methods: Sequence[str]) -> None:
+    summary = results.summarize(rows)
     if FLAGS.json:
         common.print_json(
             {
@@ -163,7 +165,7 @@ def _tell(evaluate: ModuleType, rows: Sequence[Any], methods: Sequence[str]) -> 
             }
         )
         return
-    means = evaluate.mean_steps(rows)
+    means = results.mean_steps(rows)
     table = common.new_table("milliseconds of a simulated step", "case", *methods, right=methods)
     for case in dict.fromkeys(row.case for row in rows):
         table.add_row(case, *(_step_text(means.get((case, method))) for method in methods))

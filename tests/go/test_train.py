@@ -7,7 +7,7 @@ import pathlib
 import go_graphs
 import numpy as np
 import pytest
-from grappler_go_training import workloads
+from grappler_go_training import policy_results, workloads
 from grappler_go_training.go import (
     checkpoint,
     environment,
@@ -234,7 +234,7 @@ def test_evaluation_at_equal_budget(trained, cases):
     methods = ["policy", "policy_best", "policy_search", "human_expert", "joint_search"]
     rows = list(evaluate.evaluate(policy, cases[:1], methods, (0, 1), budget))
     assert [(row.method, row.seed) for row in rows] == [(m, s) for m in methods for s in (0, 1)]
-    steps = evaluate.mean_steps(rows)
+    steps = policy_results.mean_steps(rows)
     assert steps["a", "policy_best"] <= steps["a", "policy"]
     # Doing nothing is among its plans.
     assert steps["a", "policy_search"] <= rows[0].default_us
@@ -268,7 +268,7 @@ def test_an_exported_policy_is_judged_as_its_run_is(trained, cases, tmp_path):
     budget = evaluate.baselines.Budget(plans=6)
     asked = ["policy", "policy_search"]
     of_run, of_folder = (
-        evaluate.mean_steps(
+        policy_results.mean_steps(
             list(evaluate.evaluate(judged.load(folder), cases[:1], asked, (0,), budget))
         )
         for folder in (trained, tmp_path / "policy")
@@ -279,9 +279,8 @@ def test_an_exported_policy_is_judged_as_its_run_is(trained, cases, tmp_path):
 
 
 def row(case, method, step_us, out_of_memory=False, seed=0):
-    return evaluate.Row(
-        case, "f", 1, "device", method, seed, 1, None, step_us, out_of_memory, 9.0, 1.0, ""
-    )
+    found = (step_us, out_of_memory, 9.0, 1.0, "", "", "here")
+    return policy_results.Row(case, "f", 1, "device", method, seed, 1, None, *found)
 
 
 def test_a_summary_by_hand():
@@ -295,7 +294,7 @@ def test_a_summary_by_hand():
         row("z", "policy", 400.0, out_of_memory=True),
         row("z", "metis", 100.0),
     ]
-    policy, metis, heft = evaluate.summarize(rows)
+    policy, metis, heft = policy_results.summarize(rows)
     # 100 / 200 and 400 / 100; z does not fit.
     assert policy.ratio == pytest.approx((0.5 * 4) ** 0.5)
     assert (policy.cases, policy.misses) == (2, 1)

@@ -7,9 +7,7 @@ seconds, for everyone.
 """
 
 import concurrent.futures
-import dataclasses
 import functools
-import math
 import os
 import pathlib
 import time
@@ -20,6 +18,7 @@ import numpy as np
 
 import grappler_go
 from grappler_go import native
+from grappler_go.bench import environment
 from grappler_go.captured import CapturedGraph
 from grappler_go_training import baselines, workloads
 from grappler_go_training.baselines.run import row_of
@@ -30,66 +29,17 @@ from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sampling import TASKS
 from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache, critical_path_priority
+from grappler_go_training.policy_results import (
+    METHODS,
+    POLICY_BEST,
+    POLICY_SEARCH,
+    SEARCH,
+    Key,
+    Row,
+)
 
 if TYPE_CHECKING:
     from grappler_go import Simulation
-
-# What a policy is asked for: its first choice, one plan; the best of that and of as many
-# samples as the budget has plans or seconds; and what the core's search (the baseline
-# joint_search) makes of its scores.
-POLICY, POLICY_BEST, POLICY_SEARCH = "policy", "policy_best", "policy_search"
-METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH)
-
-# The core's search without a policy. Here it decides what a case lets it decide, and
-# where fusion needs a policy's word it is told that everything may be compiled.
-SEARCH = "joint_search"
-
-# (case, decides, method, seed, plans, max_seconds)
-Key = tuple[str, str, str, int, int, float | None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One method on one case with one seed.
-
-    Attributes:
-      case: "gnmt-2 on p100x2".
-      family, num_ops: of the graph.
-      decides: the tasks that were to be decided, with commas. A baseline decides what it
-        is made for, but for SEARCH.
-      method: POLICY, POLICY_BEST or a baseline's name.
-      seed: of what draws.
-      plans, max_seconds: what it might spend (baselines.Budget).
-      step_us: of the simulated step of its plan, with ready ops taken by critical path
-        where a baseline's plan is faster so; None where there is no plan.
-      out_of_memory: on some device.
-      default_us: as TensorFlow would run it, whether that fits or not.
-      seconds: taken, simulations included.
-      error: why there is no plan, else empty.
-    """
-
-    case: str
-    family: str
-    num_ops: int
-    decides: str
-    method: str
-    seed: int
-    plans: int
-    max_seconds: float | None
-    step_us: float | None
-    out_of_memory: bool
-    default_us: float
-    seconds: float
-    error: str
-
-    @property
-    def key(self) -> Key:
-        """What is not worked out twice."""
-        return self.case, self.decides, self.method, self.seed, self.plans, self.max_seconds
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return dataclasses.asdict(self)
 
 
 def case_of(graph: str, machine: str | None = None) -> Case:
@@ -164,6 +114,8 @@ def evaluate(
                     plans=budget.plans,
                     max_seconds=budget.seconds,
                     default_us=case.teacher.default_us,
+                    policy=policy.name if policy is not None and method in METHODS else "",
+                    where=environment.where(),
                     **found,
                 )
 
@@ -270,60 +222,3 @@ class _Asker:
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:
     return outcome.out_of_memory, outcome.step_us
-
-
-@dataclasses.dataclass(frozen=True)
-class Summary:
-    """One method over all cases.
-
-    Attributes:
-      method: which.
-      ratio: geometric mean over cases of the mean step over seeds, as a share of the best
-        baseline's; over the cases in which both fit.
-      cases: how many these are.
-      misses: cases in which it ran out of memory or failed with some seed.
-      seconds: mean time taken.
-    """
-
-    method: str
-    ratio: float
-    cases: int
-    misses: int
-    seconds: float
-
-
-def summarize(rows: Sequence[Row]) -> list[Summary]:
-    """Each method against the best baseline of each case, in the order of the rows."""
-    means = mean_steps(rows)
-    best: dict[str, float] = {}
-    for (case, method), step in means.items():
-        if method not in METHODS:
-            best[case] = min(best.get(case, math.inf), step)
-    found = []
-    for method in dict.fromkeys(row.method for row in rows):
-        steps = {case: step for (case, name), step in means.items() if name == method}
-        ratios = [
-            step / best[case]
-            for case, step in steps.items()
-            if math.isfinite(step) and math.isfinite(best.get(case, math.inf))
-        ]
-        found.append(
-            Summary(
-                method=method,
-                ratio=float(np.exp(np.mean(np.log(ratios)))) if ratios else math.nan,
-                cases=len(ratios),
-                misses=sum(not math.isfinite(step) for step in steps.values()),
-                seconds=float(np.mean([row.seconds for row in rows if row.method == method])),
-            )
-        )
-    return found
-
-
-def mean_steps(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
-    """By (case, method) the mean step over seeds in microseconds; infinite where one of
-    them does not fit or failed."""
-    steps: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        step = math.inf if row.step_us is None or row.out_of_memory else row.step_us
-        steps.setdefault((row.case, row.method), []).append(step)
-    return {key: float(np.mean(values)) for key, values in steps.items()}

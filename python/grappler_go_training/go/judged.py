@@ -25,6 +25,8 @@ _POLICY_FILE = "schema.json"
 class JudgedPolicy(Protocol):
     """What evaluation needs of a policy."""
 
+    # With its version, or which checkpoint it is.
+    name: str
     # Baselines that its training asked; empty where that is not known.
     baselines: tuple[str, ...]
 
@@ -46,7 +48,8 @@ class JudgedPolicy(Protocol):
 class NetworkPolicy:
     """A network in this process; what was traced for a case is kept until the next one."""
 
-    def __init__(self, network: GoNetwork, config: TrainConfig) -> None:
+    def __init__(self, network: GoNetwork, config: TrainConfig, name: str) -> None:
+        self.name = name
         self.baselines = config.baselines
         self._network, self._config = network, config
         self._case: Case | None = None
@@ -91,6 +94,7 @@ class ExportedPolicy:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._policy = native.core().load_policy(os.fspath(folder))
+        self.name = self._policy.name
 
     @property
     def draws(self) -> bool:
@@ -113,5 +117,5 @@ def load(path: str | os.PathLike[str]) -> JudgedPolicy:
     """
     if (pathlib.Path(path) / _POLICY_FILE).exists():
         return ExportedPolicy(path)
-    network, config, _ = run_folder.load_network(path)
-    return NetworkPolicy(network, config)
+    network, config, file = run_folder.load_network(path)
+    return NetworkPolicy(network, config, f"{pathlib.Path(path).name} ({file.stem})")
