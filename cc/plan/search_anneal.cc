@@ -60,6 +60,26 @@ Windows WindowsOf(const SearchSpace& space, const Clusters& clusters,
   return result;
 }
 
+// [count, num_devices] microseconds of work, each times how much less likely
+// the device is for it than the likeliest, by the policy.
+std::vector<double> PolicyCosts(const SearchSpace& space,
+                                const Clusters& clusters, double weight) {
+  if (weight == 0.0 || space.score.empty()) return {};
+  const auto devices = static_cast<size_t>(space.num_devices);
+  std::vector<double> costs(clusters.count * devices, 0.0);
+  for (int32_t u = 0; u < space.num_units; ++u) {
+    const float* row = space.score.data() + u * devices;
+    float best = row[space.choices[u][0]];
+    for (int32_t d : space.choices[u]) best = std::max(best, row[d]);
+    const double work = space.micros[u * devices];
+    for (int32_t d : space.choices[u]) {
+      costs[clusters.of_unit[u] * devices + d] +=
+          weight * work * (best - row[d]);
+    }
+  }
+  return costs;
+}
+
 class Cut {
  public:
   Cut(const SearchSpace& space, const Clusters& clusters,
@@ -70,6 +90,7 @@ class Cut {
         windows_(WindowsOf(space, clusters, options.windows)),
         num_windows_(options.windows),
         cut_weight_(options.cut_weight),
+        policy_costs_(PolicyCosts(space, clusters, options.policy_weight)),
         device_(clusters.count),
         readers_(clusters.tensor_cluster.size() * devices_, 0),
         load_(devices_ * static_cast<size_t>(options.windows), 0.0),
@@ -115,7 +136,12 @@ class Cut {
       const double more = in[to] + part.share * work(k, to);
       load += less * less - in[from] * in[from] + more * more - in[to] * in[to];
     }
-    return cut_weight_ * cut + load * num_windows_ / total_ +
+    double policy = 0;
+    if (!policy_costs_.empty()) {
+      const double* costs = policy_costs_.data() + k * devices_;
+      policy = costs[to] - costs[from];
+    }
+    return cut_weight_ * cut + load * num_windows_ / total_ + policy +
            Excess(from, used_[from] - c_.bytes[k]) - Excess(from, used_[from]) +
            Excess(to, used_[to] + c_.bytes[k]) - Excess(to, used_[to]);
   }
@@ -171,6 +197,7 @@ class Cut {
   const Windows windows_;
   const int32_t num_windows_;
   const double cut_weight_;
+  const std::vector<double> policy_costs_;
   std::vector<int32_t> device_;
   std::vector<int32_t> readers_;  // by tensor and device
   std::vector<double> load_;      // by window and device

@@ -23,6 +23,8 @@ constexpr int32_t kLevels[] = {16, 64, 256, 1024};
 constexpr double kCutWeights[] = {0.1, 0.3, 1.0, 3.0};
 // In how many stretches of the graph each of them has the devices share work.
 constexpr int32_t kCutWindows[] = {1, 8};
+// How much a policy's opinion weighs in those that ask it.
+constexpr double kPolicyWeights[] = {0.1, 0.5};
 // Batches of cuts by the setting that has given the best.
 constexpr int32_t kMoreCuts = 4;
 // Simulated side by side, and no number of threads: results do not depend on
@@ -234,11 +236,23 @@ Status Search::TryCheapPlans() {
         Try({Start(ContiguousCut(space_, some), "contiguous cut")}));
     GO_RETURN_IF_ERROR(TryCuts(settings, &best));
   }
+  if (!space_.score.empty()) {
+    std::vector<CutSetting> settings;
+    for (double weight : kPolicyWeights) {
+      for (int32_t windows : kCutWindows) {
+        settings.push_back({devices_, {}});
+        settings.back().anneal.policy_weight = weight;
+        settings.back().anneal.windows = windows;
+      }
+    }
+    GO_RETURN_IF_ERROR(TryCuts(settings, &best));
+  }
   // No two cuts are alike, and which ones suit is known now.
   for (int32_t k = 0; k < kMoreCuts && !best.devices.empty(); ++k) {
     std::vector<CutSetting> settings(kBatch, best);
     for (CutSetting& setting : settings) {
       setting.anneal.cut_weight *= Jitter();
+      setting.anneal.policy_weight *= Jitter();
       setting.anneal.windows = std::max(
           1,
           static_cast<int32_t>(std::lround(setting.anneal.windows * Jitter())));
@@ -257,11 +271,13 @@ Status Search::TryCuts(const std::vector<CutSetting>& settings,
     for (size_t k = first; k < end; ++k) {
       if (!judge_.HasLeft()) return OkStatus();
       const CutSetting& setting = settings[k];
-      states.push_back(
-          Start(MultilevelCut(space_, levels_, setting.devices,
-                              ContiguousCut(space_, setting.devices),
-                              setting.anneal, &random_),
-                "annealed cut"));
+      const bool asks_policy = setting.anneal.policy_weight > 0;
+      const UnitDevices start = asks_policy
+                                    ? PolicyArgmax(space_)
+                                    : ContiguousCut(space_, setting.devices);
+      states.push_back(Start(MultilevelCut(space_, levels_, setting.devices,
+                                           start, setting.anneal, &random_),
+                             asks_policy ? "policy's cut" : "annealed cut"));
     }
     std::vector<UnitDevices> cuts;
     for (const SearchState& state : states) cuts.push_back(state.device);

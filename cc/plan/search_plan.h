@@ -2,7 +2,8 @@
 // and memory judged together, by one simulated time.
 //
 // It starts from doing nothing, the policy's best guess and samples of it, and
-// cheap plans (search_starts.h), simulates them, and refines the best: clusters
+// cheap plans (search_starts.h), some of which weigh the policy's opinion
+// against balance and transfers, simulates them, and refines the best: clusters
 // of ops go where the policy would rather have them, or away from where the
 // simulated step waits; groups and priorities change with them.
 #ifndef GRAPPLER_GO_PLAN_SEARCH_PLAN_H_
@@ -29,7 +30,7 @@ struct SearchOptions {
   // end later, going by the longest before it. 0: no limit.
   int64_t budget_ms = 0;
   // Of the policy's device logits, each at this temperature.
-  int32_t samples = 8;
+  int32_t samples = 4;
   double temperature = 1.0;
   // The same seed, the same plan, whatever the number of threads; unless
   // budget_ms ends the search.

@@ -260,7 +260,8 @@ void Refinement::MoveTransfer(SearchState* state) {
   }
 }
 
-int32_t Refinement::DrawDevice(const SearchState& state, int32_t unit) {
+int32_t Refinement::DrawDevice(const SearchState& state, int32_t unit,
+                               bool asks_policy) {
   const Span<int32_t> choices = space_.choices[unit];
   std::vector<double> weight;
   double sum = 0;
@@ -270,7 +271,7 @@ int32_t Refinement::DrawDevice(const SearchState& state, int32_t unit) {
     double w = 0;
     if (d != state.device[unit]) {
       w = 1.1 - busy_[d] / most_busy;
-      if (!space_.score.empty()) {
+      if (asks_policy) {
         // Not more than this: what the policy rules out may still be right.
         const float* row = space_.score.data() +
                            static_cast<size_t>(unit) * space_.num_devices;
@@ -303,7 +304,8 @@ void Refinement::MoveOffQueue(SearchState* state) {
   }
   const int32_t unit = space_.unit_of[op];
   const Clusters& level = DrawLevel();
-  MoveCluster(level, level.of_unit[unit], DrawDevice(*state, unit), state);
+  MoveCluster(level, level.of_unit[unit],
+              DrawDevice(*state, unit, MayAskPolicy()), state);
 }
 
 void Refinement::MoveRun(SearchState* state, double progress) {
@@ -323,7 +325,8 @@ void Refinement::MoveRun(SearchState* state, double progress) {
   const double longest = std::pow(std::max(1.0, count / 4.0), 1.0 - progress);
   const int32_t length = 1 + random_.Below(static_cast<int32_t>(longest));
   const int32_t start = random_.Below(count - length + 1);
-  const int32_t device = DrawDevice(*state, level.units[order[start]][0]);
+  const int32_t device =
+      DrawDevice(*state, level.units[order[start]][0], MayAskPolicy());
   for (int32_t k = start; k < start + length; ++k) {
     MoveCluster(level, order[k], device, state);
   }
@@ -348,7 +351,8 @@ void Refinement::AskPolicy(SearchState* state) {
   const Clusters& level = DrawLevel();
   const auto count = static_cast<int32_t>(space_.movable.size());
   const int32_t unit = space_.movable[random_.Below(count)];
-  MoveCluster(level, level.of_unit[unit], DrawDevice(*state, unit), state);
+  MoveCluster(level, level.of_unit[unit], DrawDevice(*state, unit, true),
+              state);
 }
 
 void Refinement::Recut(SearchState* state) {
@@ -357,6 +361,9 @@ void Refinement::Recut(SearchState* state) {
   options.cut_weight = std::exp((random_.Uniform() - 0.5) * 4.0);
   options.start_temperature = std::exp(-4.0 - 5.0 * random_.Uniform());
   options.steps_per_cluster = 20;
+  if (MayAskPolicy()) {
+    options.policy_weight = std::exp(-3.0 + 3.0 * random_.Uniform());
+  }
   const UnitDevices cut =
       AnnealCut(space_, level, devices_, state->device, options, &random_);
   state->device = cut;

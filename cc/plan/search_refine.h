@@ -73,9 +73,13 @@ class Refinement {
   const CriticalWait* DrawWait(CriticalWait::Kind kind);
   void MoveCluster(const Clusters& level, int32_t cluster, int32_t device,
                    SearchState* state);
-  // Of a unit's choices, other than where it is: by the policy, if there is
-  // one, and away from devices with much to do.
-  int32_t DrawDevice(const SearchState& state, int32_t unit);
+  // Every other time, so that a policy that is wrong cannot stand in the way.
+  bool MayAskPolicy() {
+    return !space_.score.empty() && random_.Uniform() < 0.5;
+  }
+  // Of a unit's choices, other than where it is: away from devices with much
+  // to do, and by the policy if it is asked.
+  int32_t DrawDevice(const SearchState& state, int32_t unit, bool asks_policy);
 
   const SearchSpace& space_;
   const std::vector<Clusters>& levels_;

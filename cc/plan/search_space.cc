@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cc/graph/forward_depth.h"
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/group_kernels.h"
 #include "cc/plan/placement.h"
@@ -128,38 +129,9 @@ void FindBytes(SearchSpace* space) {
   }
 }
 
-// As baselines/expert.py has it: where a backward op reads forward ops, it
-// belongs to the last of them.
 void FindDepths(SearchSpace* space) {
-  const OpGraph& graph = *space->graph;
-  const int32_t n = graph.num_ops();
-  std::vector<float> folded(n, 0.0f);
-  for (int32_t i = 0; i < n; ++i) {
-    if (!graph.has(i, kBackward)) {
-      folded[i] = static_cast<float>(graph.depth(i));
-      continue;
-    }
-    float forward = -1, any = 0;
-    for (const InputEdge& e : graph.inputs(i)) {
-      if (e.port == kControlPort) break;
-      if (e.back_edge) continue;
-      any = std::max(any, folded[e.src]);
-      if (!graph.has(e.src, kBackward) && !graph.inputs(e.src).empty()) {
-        forward = std::max(forward, folded[e.src]);
-      }
-    }
-    folded[i] = forward >= 0 ? forward : any;
-  }
-  // What is there from the start belongs to its first forward reader.
-  for (int32_t i = n; i-- > 0;) {
-    if (graph.depth(i) > 1 || graph.has(i, kBackward)) continue;
-    float first = -1;
-    for (const OutputEdge& e : graph.outputs(i)) {
-      if (e.back_edge || graph.has(e.dst, kBackward)) continue;
-      if (first < 0 || folded[e.dst] < first) first = folded[e.dst];
-    }
-    if (first >= 0) folded[i] = first;
-  }
+  const int32_t n = space->graph->num_ops();
+  const std::vector<int32_t> folded = ForwardDepth(*space->graph);
   std::vector<double> sum(space->num_units, 0.0), weight(space->num_units, 0.0);
   for (int32_t i = 0; i < n; ++i) {
     const int32_t unit = space->unit_of[i];

@@ -46,13 +46,17 @@ struct AnnealOptions {
   // devices are to have equal work in each. 1: in all of it, which one device
   // after the other fulfils, too.
   int32_t windows = 1;
+  // Of what the policy thinks of it: for each microsecond of work, how much
+  // less likely (in nats) its device is than the likeliest. 0, or a space
+  // without scores: it is not asked.
+  double policy_weight = 0.0;
 };
 
 // Simulated annealing of an estimate, without the simulator: the work of each
 // device in each window, squared, over a window's work, and cut_weight times
-// what crosses between devices, a tensor once for each device that reads it.
-// Devices that run out of memory count as ten times as long for each memory
-// that is missing.
+// what crosses between devices, a tensor once for each device that reads it,
+// and what the policy would rather not have. Devices that run out of memory
+// count as ten times as long for each memory that is missing.
 UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
                       const std::vector<int32_t>& devices,
                       const UnitDevices& start, const AnnealOptions& options,

@@ -135,6 +135,32 @@ TEST_F(SearchStartsTest, WithWindowsDevicesShareTheWorkOfEachStretch) {
   EXPECT_EQ(second_in_first_half(4), 10);
 }
 
+TEST_F(SearchStartsTest, ACutCanWeighWhatThePolicyWouldRather) {
+  // All would rather be on the second device.
+  logits_.device.assign(2 * graph_.num_ops(), 0.0f);
+  for (int k = 0; k < 20; ++k) {
+    logits_.device[2 * graph_.find("a" + std::to_string(k)) + 1] = 4.0f;
+    logits_.device[2 * graph_.find("b" + std::to_string(k)) + 1] = 4.0f;
+  }
+  const SearchSpace space = Space();
+  const Clusters units = UnitClusters(space, 1.0);
+  auto on_second = [&](double weight) {
+    AnnealOptions options;
+    options.policy_weight = weight;
+    SearchRandom random(1);
+    const UnitDevices cut =
+        AnnealCut(space, units, {0, 1}, space.home, options, &random);
+    int32_t count = 0;
+    for (int k = 0; k < 20; ++k) {
+      count += cut[Unit(space, ("a" + std::to_string(k)).c_str())];
+      count += cut[Unit(space, ("b" + std::to_string(k)).c_str())];
+    }
+    return count;
+  };
+  EXPECT_EQ(on_second(10.0), 40);
+  EXPECT_EQ(on_second(0.0), 20) << "balance alone";
+}
+
 TEST_F(SearchStartsTest, CoarseningEndsWhereNothingCanBeJoined) {
   const SearchSpace space = Space();
   SearchRandom random(1);

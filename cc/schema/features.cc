@@ -9,6 +9,7 @@
 #include "cc/graph/attr_value.h"
 #include "cc/graph/op_def_table.h"
 #include "cc/schema/device_arrays.h"
+#include "cc/schema/op_positions.h"
 
 namespace grappler_go {
 namespace {
@@ -32,6 +33,9 @@ enum Column {
   kLog2Consumers,
   kDtypeSize,
   kRelativeDepth,
+  kRelativeFromStart,
+  kRelativeToEnd,
+  kRelativeStage,
   kCostKnown,
   kShapeKnown,
   kIsBackward,
@@ -48,33 +52,21 @@ enum Column {
 };
 
 constexpr const char* kNames[] = {
-    "log2_flops",
-    "log2_bytes_read",
-    "log2_bytes_written",
-    "log2_output_elements",
-    "output_rank",
-    "log2_last_dim",
-    "log2_batch",
-    "log2_contraction",
-    "log2_kernel",
-    "log2_stride",
-    "log2_inputs",
-    "log2_outputs",
-    "log2_consumers",
-    "dtype_size",
-    "relative_depth",
-    "cost_known",
-    "shape_known",
-    "is_backward",
-    "is_stateful",
-    "is_random",
-    "reads_variable",
-    "writes_variable",
-    "in_loop",
-    "is_conditional",
-    "is_preserved",
-    "has_xla_cpu_kernel",
-    "is_remapped",
+    "log2_flops",         "log2_bytes_read",
+    "log2_bytes_written", "log2_output_elements",
+    "output_rank",        "log2_last_dim",
+    "log2_batch",         "log2_contraction",
+    "log2_kernel",        "log2_stride",
+    "log2_inputs",        "log2_outputs",
+    "log2_consumers",     "dtype_size",
+    "relative_depth",     "relative_from_start",
+    "relative_to_end",    "relative_stage",
+    "cost_known",         "shape_known",
+    "is_backward",        "is_stateful",
+    "is_random",          "reads_variable",
+    "writes_variable",    "in_loop",
+    "is_conditional",     "is_preserved",
+    "has_xla_cpu_kernel", "is_remapped",
 };
 static_assert(sizeof(kNames) / sizeof(kNames[0]) == kNumColumns,
               "a name for each column");
@@ -173,8 +165,8 @@ void FillFlags(const OpGraph& graph, int32_t op, float* row) {
   row[kIsRemapped] = Flag(graph.def(op).remapped);
 }
 
-void FillRow(const OpGraph& graph, int32_t op, float depth_scale, float* row) {
-  const OpCost cost = CostOf(graph, op);
+void FillRow(const OpGraph& graph, int32_t op, const OpCost& cost,
+             float depth_scale, float* row) {
   const OpClass op_class = graph.def(op).op_class;
   row[kLog2Flops] = Log2(cost.flops);
   row[kLog2BytesRead] = Log2(cost.bytes_read);
@@ -225,9 +217,20 @@ void FillOps(const OpGraph& graph, Features* features) {
     max_depth = std::max(max_depth, graph.depth(i));
   }
   features->op_features.resize(graph.num_ops() * width);
+  std::vector<float> micros(graph.num_ops());
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
-    FillRow(graph, i, 1.0f / static_cast<float>(max_depth),
+    const OpCost cost = CostOf(graph, i);
+    FillRow(graph, i, cost, 1.0f / static_cast<float>(max_depth),
             features->op_features.data() + i * width);
+    micros[i] = NominalMicros(cost.flops, cost.bytes_read + cost.bytes_written,
+                              !graph.inputs(i).empty());
+  }
+  const OpPositions positions = PositionsOf(graph, micros);
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    float* row = features->op_features.data() + i * width;
+    row[kRelativeFromStart] = positions.from_start[i];
+    row[kRelativeToEnd] = positions.to_end[i];
+    row[kRelativeStage] = positions.stage[i];
   }
 }
 

@@ -18,12 +18,13 @@
 namespace grappler_go {
 
 constexpr int kSchemaMajor = 1;
-constexpr int kSchemaMinor = 1;
+constexpr int kSchemaMinor = 2;
 
 // Names of the columns of op_features, device_features and (since 1.1)
 // link_features, in order. A name says what is in the column: "log2_x" is
-// log2(1 + x), "is_", "has_", "in_" and "class_" columns are 0 or 1. Of
-// tensors, the first output's is meant.
+// log2(1 + x), "is_", "has_", "in_" and "class_" columns are 0 or 1,
+// "relative_" ones between them (op_positions.h, since 1.2, but for
+// "relative_depth"). Of tensors, the first output's is meant.
 const std::vector<std::string>& OpFeatureNames();
 const std::vector<std::string>& DeviceFeatureNames();
 const std::vector<std::string>& LinkFeatureNames();
@@ -91,7 +92,7 @@ FeatureArray FindArray(const Features& features, std::string_view name);
 Features ComputeFeatures(const OpGraph& graph, const Machine& machine,
                          uint32_t arrays = kAllArrays);
 
-// What a policy's schema.json is made from: {"schema": "1.1", "inputs": [...],
+// What a policy's schema.json is made from: {"schema": "1.2", "inputs": [...],
 // "op_features": [...], "device_features": [...], "link_features": [...],
 // "vocabulary": [...], "outputs": [...]}. Inputs and outputs are all that there
 // are; a model's own file lists those that it reads and answers with.

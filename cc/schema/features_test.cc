@@ -129,6 +129,15 @@ TEST_F(FeaturesTest, DepthRunsFromZeroToOne) {
   EXPECT_GT(At("y", "relative_depth"), At("product", "relative_depth"));
 }
 
+TEST_F(FeaturesTest, SaysWhereInTheStepAnOpIs) {
+  EXPECT_FLOAT_EQ(At("x", "relative_from_start"), 0);
+  EXPECT_GT(At("y", "relative_from_start"),
+            At("product", "relative_from_start"));
+  EXPECT_GT(At("product", "relative_to_end"), At("y", "relative_to_end"));
+  EXPECT_GT(At("y", "relative_stage"), At("product", "relative_stage"));
+  EXPECT_LT(At("y", "relative_stage"), 1);
+}
+
 TEST_F(FeaturesTest, OpTypesPointIntoTheVocabulary) {
   for (int32_t i = 0; i < graph_->num_ops(); ++i) {
     if (!graph_->def(i).known) continue;
@@ -225,7 +234,7 @@ TEST(OpVocabulary, IsSortedBehindTheOneForAllOthers) {
 
 TEST(SchemaJson, NamesEverythingThatAModelIsFed) {
   const nlohmann::json schema = nlohmann::json::parse(SchemaJson());
-  EXPECT_EQ(schema["schema"], "1.1");
+  EXPECT_EQ(schema["schema"], "1.2");
   EXPECT_EQ(schema["op_features"], OpFeatureNames());
   EXPECT_EQ(schema["device_features"], DeviceFeatureNames());
   EXPECT_EQ(schema["vocabulary"], OpVocabulary());

@@ -21,6 +21,11 @@ from grappler_go_training.go import config as go_config
 from grappler_go_training.go import devices, layers
 from grappler_go_training.go import inputs as go_inputs
 
+# Columns of op_features that say where in the step an op is; as waves, so that neighbours
+# in time or of one stage can be told from others. No positions in the paper's sense, as
+# _time_columns() says.
+_POSITIONS = ("relative_from_start", "relative_to_end", "relative_stage")
+
 
 class Actions(NamedTuple):
     """A decision for each op, int32 [N] each; -1 in all: undecided.
@@ -103,7 +108,9 @@ class GoNetwork(tf.Module):
         self._scales = _column_scales(schema["op_features"])
         self._written = schema["op_features"].index("log2_bytes_written")
         self._memory = schema["device_features"].index("log2_memory_bytes")
-        num_columns = len(self._scales) + 3 + devices.NUM_WAVES
+        names = schema["op_features"]
+        self._positions = [names.index(name) for name in _POSITIONS]
+        num_columns = len(self._scales) + 3 + devices.NUM_WAVES * (1 + len(_POSITIONS))
         self._op_type = layers.Embedding("op_type", rng, len(schema["vocabulary"]), width)
         self._features = layers.Dense("features", rng, num_columns, width)
         self._sage = [layers.Sage(f"sage_{i}", rng, width) for i in range(config.sage_layers)]
@@ -112,7 +119,7 @@ class GoNetwork(tf.Module):
             "device_encoder",
             rng,
             width,
-            len(schema["device_features"]),
+            schema["device_features"],
             len(schema["link_features"]),
         )
         if config.superposition:
@@ -145,7 +152,12 @@ class GoNetwork(tf.Module):
         """What is the same in all passes."""
         num_ops = tf.shape(inputs.op_type)[0]
         columns = tf.concat(
-            [inputs.op_features * self._scales, _time_columns(inputs.op_device_micros)], 1
+            [
+                inputs.op_features * self._scales,
+                _time_columns(inputs.op_device_micros),
+                *(devices.waves(inputs.op_features[:, k]) for k in self._positions),
+            ],
+            1,
         )
         h = tf.nn.relu(self._op_type(inputs.op_type) + self._features(columns))
         graph = layers.graph_tensor(num_ops, inputs.edge_src, inputs.edge_dst)
