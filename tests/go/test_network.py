@@ -68,6 +68,23 @@ def test_equal_devices_can_be_told_apart():
     assert np.abs(logits[:, 0] - logits[:, 1]).max() > 1e-3
 
 
+def test_devices_of_one_type_that_are_nearly_equal_can_be_told_apart():
+    given = random_networks.random_inputs(12, num_devices=3)
+    features = np.tile(given.device_features[:1], (3, 1))
+    names = random_networks.SCHEMA["device_features"]
+    for name, values in (("is_cpu", [0, 0, 1]), ("is_gpu", [1, 1, 0])):
+        features[:, names.index(name)] = values
+    # A tenth slower.
+    features[1, names.index("log2_gflops")] -= 0.15
+    micros = np.tile(given.op_device_micros[:, :1], (1, 3))
+    micros[:, 1] += 0.15
+    links = np.zeros_like(given.link_features)
+    given = given._replace(device_features=features, op_device_micros=micros, link_features=links)
+    devices = random_networks.small_network().encode(given).devices.numpy()
+    apart = np.linalg.norm(devices[0] - devices[1]) / np.linalg.norm(devices[0])
+    assert apart > 0.05
+
+
 def test_where_devices_stand_changes_their_logits():
     policy = random_networks.small_network()
     given = random_networks.random_inputs(12, num_edges=20)
