@@ -27,6 +27,13 @@ def default_policy_path() -> pathlib.Path:
     return package_folder() / "policies" / "default"
 
 
+def policy_folder(policy: str | os.PathLike[str]) -> pathlib.Path:
+    """The folder of a policy that is named: what is there, else one that ships."""
+    path = pathlib.Path(policy)
+    shipped = package_folder() / "policies" / path
+    return path if path.exists() or not shipped.is_dir() else shipped
+
+
 @functools.cache
 def tensorflow() -> ModuleType:
     """TensorFlow, checked to be one that this package works with.

@@ -55,12 +55,25 @@ StatusOr<std::shared_ptr<Policy>> LoadFromFolder(const std::string& folder) {
                          "schema.json) nor plans (<fingerprint>.json)");
 }
 
+// The folder of a policy that ships; empty where the text is no such name. What
+// is in the current folder goes first, but for "default".
+std::string ShippedFolder(const std::string& spec) {
+  if (spec.empty() || spec.find('/') != std::string::npos || spec[0] == '.') {
+    return "";
+  }
+  std::error_code error;
+  if (spec != "default" && std::filesystem::exists(spec, error)) return "";
+  std::string folder = PackageFolder() + "/policies/" + spec;
+  const bool is_there = std::filesystem::is_directory(folder, error);
+  return is_there || spec == "default" ? folder : "";
+}
+
 }  // namespace
 
 StatusOr<std::shared_ptr<Policy>> LoadPolicy(const std::string& spec) {
   static const std::string kPython = "python:";
-  const std::string path =
-      spec == "default" ? PackageFolder() + "/policies/default" : spec;
+  const std::string shipped = ShippedFolder(spec);
+  const std::string path = shipped.empty() ? spec : shipped;
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return LoadFromFolder(path);
   const bool exists = std::filesystem::exists(path, error);
@@ -78,8 +91,9 @@ StatusOr<std::shared_ptr<Policy>> LoadPolicy(const std::string& spec) {
       (exists ? "that file is no plan (*.json)"
               : "there is no such file or folder, and it is not "
                 "module:function") +
-      "; a policy is 'default', a policy's folder, a plan's file (*.json), a "
-      "folder of plans, or a Python function as module:function");
+      "; a policy is 'default' or another that ships, a policy's folder, a "
+      "plan's file (*.json), a folder of plans, or a Python function as "
+      "module:function");
 }
 
 }  // namespace grappler_go

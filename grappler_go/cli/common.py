@@ -118,7 +118,8 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
         flags.DEFINE_string(
             "policy",
             "default",
-            "Who decides: 'default', a policy's folder, a plan's file, or module:function.",
+            "Who decides: 'default', another policy that ships such as 'go-1.0', a policy's "
+            "folder, a plan's file, or module:function.",
             flag_values=values,
         )
     flags.DEFINE_list(

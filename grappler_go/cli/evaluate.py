@@ -84,7 +84,7 @@ def run(args: list[str]) -> int:
     from grappler_go_training import policy_results as results
 
     baselines = evaluate.baselines
-    policy = train.go_module("judged", "evaluate").load(_folder(args[0]))
+    policy = train.go_module("judged", "evaluate").load(args[0])
     methods = list(FLAGS.methods)
     if not methods:
         methods = [one for one in results.METHODS if policy.draws or one != results.POLICY_BEST]
@@ -131,12 +131,6 @@ def run(args: list[str]) -> int:
         common.complain(f"left out: {line}")
     _tell(results, rows, methods)
     return 1 if unread or any(row.error for row in rows) else 0
-
-
-def _folder(name: str) -> str:
-    """A policy that ships is named by its name."""
-    shipped = pathlib.Path(__file__).parent.parent / "policies" / name
-    return name if pathlib.Path(name).exists() or not shipped.exists() else str(shipped)
 
 
 def _graph_names(evaluate: ModuleType) -> list[str]:

@@ -18,6 +18,8 @@ Examples:
   # From a file; over 8 processes; without one of the network's parts.
   grappler-go train runs/go --config=go.json --set ray_workers=8
   grappler-go train runs/ablation --config=go.json --no_superposition
+  # What ships, on your own graphs.
+  grappler-go train runs/ours --policy=go-1.0 --set recorded=graphs --set machines=local
   # All fields, with what they mean.
   grappler-go train --fields
 """
@@ -56,6 +58,12 @@ def define_config(values: flags.FlagValues) -> None:
 
 
 define_config(FLAGS)
+flags.DEFINE_string(
+    "policy",
+    None,
+    "The run, checkpoint or policy whose network is trained further. Without it: a new one.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("fields", False, "List the fields of TrainConfig and stop.", flag_values=FLAGS)
 
 
@@ -68,10 +76,23 @@ def run(args: list[str]) -> int:
         return 0
     if len(args) != 1:
         raise common.UsageError("train needs a folder to train in")
-    config = config_from(FLAGS, train_config, _of_folder(args[0], train_config))
+    base = _of_folder(args[0], train_config)
+    network = None
+    if FLAGS.policy:
+        network, of_policy, _ = go_module("run_folder", "train").load_network(FLAGS.policy)
+        base = base or of_policy
+    config = config_from(FLAGS, train_config, base)
+    if network is not None and config.network != of_policy.network:
+        raise common.UsageError("the network of --policy is as it is: leave its parts alone")
     train = go_module("train", "train")
     with training_bar("train") as on_progress, stopped_by_signals() as should_stop:
-        result = train.train(config, args[0], on_progress=on_progress, should_stop=should_stop)
+        result = train.train(
+            config,
+            args[0],
+            start_from=network,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
     for name, why in result.skipped:
         common.complain(f"left out: {name}: {why}")
     tell(result, FLAGS.json)

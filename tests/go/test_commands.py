@@ -104,6 +104,18 @@ def test_ablations_are_flags(tmp_path, recorded, capsys):
     assert (network["attention"], network["iterations"]) == (True, 1)
 
 
+def test_a_policy_is_trained_further(run, tmp_path, capsys):
+    policy = str(tmp_path / "policy")
+    forget_flags()
+    assert main(["export", str(run), policy]) == 0
+    capsys.readouterr()
+    flags = [f"--policy={policy}", "--set=imitation_steps=0", "--set=steps=1"]
+    assert told(capsys, "train", tmp_path / "run", *flags)["steps"] == 1
+    forget_flags()
+    assert main(["train", str(tmp_path / "other"), *flags, "--set=network.width=32"]) == 2
+    assert "leave its parts alone" in capsys.readouterr().err
+
+
 def test_fields_are_listed(capsys):
     assert main(["train", "--fields"]) == 0
     out = capsys.readouterr().out

@@ -2,7 +2,9 @@
 
 import dataclasses
 import itertools
+import json
 import pathlib
+import shutil
 
 import go_graphs
 import numpy as np
@@ -262,20 +264,62 @@ def test_what_is_not_to_be_decided_is_not(trained, cases):
     assert not environment.outcome_of(cases[0], logits).plan.empty
 
 
-def test_an_exported_policy_is_judged_as_its_run_is(trained, cases, tmp_path):
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """The folder of its policy."""
     network, config, file = run_folder.load_network(trained)
-    export.export_policy(network, run_folder.card(config, file), str(tmp_path / "policy"))
+    folder = tmp_path_factory.mktemp("exported") / "policy"
+    export.export_policy(network, run_folder.card(config, file), str(folder))
+    return folder
+
+
+def test_an_exported_policy_is_judged_as_its_run_is(trained, exported, cases):
     budget = evaluate.baselines.Budget(plans=6)
     asked = ["policy", "policy_search"]
     of_run, of_folder = (
         policy_results.mean_steps(
             list(evaluate.evaluate(judged.load(folder), cases[:1], asked, (0,), budget))
         )
-        for folder in (trained, tmp_path / "policy")
+        for folder in (trained, exported)
     )
     assert of_folder["a", "policy"] == pytest.approx(of_run["a", "policy"], rel=0.02)
     with pytest.raises(ValueError, match="policy_best"):
-        list(evaluate.evaluate(judged.load(tmp_path / "policy"), cases[:1], ["policy_best"]))
+        list(evaluate.evaluate(judged.load(exported), cases[:1], ["policy_best"]))
+
+
+def test_an_exported_policy_is_trained_further(trained, exported, cases, tmp_path):
+    network, config, _ = run_folder.load_network(trained)
+    again, its_config, _ = run_folder.load_network(exported)
+    assert its_config == config
+    before, restored = map(run_folder.network_arrays, (network, again))
+    assert all((restored[name] == array).all() for name, array in before.items())
+    config = dataclasses.replace(config, imitation_steps=0, steps=1)
+    result = train.train(config, tmp_path / "run", cases=cases[:1], start_from=again)
+    assert result.steps == 1
+    after, _ = arrays_of(tmp_path / "run")
+    assert any((after[name] != array).any() for name, array in before.items())
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "why"),
+    [
+        ("schema.json", lambda schema: schema["op_features"].pop(), "another schema"),
+        ("card.json", lambda card: card.pop("config"), "no policy of the GO network"),
+        (
+            "card.json",
+            lambda card: card["config"]["network"].update(width=32),
+            "another network",
+        ),
+    ],
+)
+def test_a_policy_of_another_kind_is_not_trained_further(exported, tmp_path, file, change, why):
+    folder = tmp_path / "policy"
+    shutil.copytree(exported, folder)
+    values = json.loads((folder / file).read_text())
+    change(values)
+    (folder / file).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=why):
+        run_folder.load_network(folder)
 
 
 def row(case, method, step_us, out_of_memory=False, seed=0):

@@ -18,9 +18,6 @@ from grappler_go_training.go.network import Actions, GoNetwork
 from grappler_go_training.go.rollouts import LocalRollouts, Request
 from grappler_go_training.go.train_config import TrainConfig
 
-# What tells the folder of a policy from that of a run.
-_POLICY_FILE = "schema.json"
-
 
 class JudgedPolicy(Protocol):
     """What evaluation needs of a policy."""
@@ -110,12 +107,14 @@ class ExportedPolicy:
 
 
 def load(path: str | os.PathLike[str]) -> JudgedPolicy:
-    """The policy of an exported folder, of a run's folder or of a checkpoint.
+    """The policy of an exported folder or of that name among those that ship, of a run's
+    folder or of a checkpoint.
 
     Raises:
       OSError, ValueError: there is none, or it is damaged.
     """
-    if (pathlib.Path(path) / _POLICY_FILE).exists():
-        return ExportedPolicy(path)
+    folder = native.policy_folder(path)
+    if (folder / run_folder.SCHEMA).exists():
+        return ExportedPolicy(folder)
     network, config, file = run_folder.load_network(path)
     return NetworkPolicy(network, config, f"{pathlib.Path(path).name} ({file.stem})")

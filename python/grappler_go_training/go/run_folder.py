@@ -23,6 +23,8 @@ from grappler_go_training.go.train_config import TrainConfig
 
 CONFIG, BASELINES, STEPS = "config.json", "baselines.jsonl", "steps.jsonl"
 CHECKPOINTS, CURVES = "checkpoints", "curves"
+# What tells the folder of an exported policy from that of a run.
+SCHEMA = "schema.json"
 
 # What may be different when a run goes on: how long and with what, not what is learned.
 MAY_CHANGE = (
@@ -90,13 +92,16 @@ def new_network(config: TrainConfig) -> GoNetwork:
 
 
 def load_network(path: str | os.PathLike[str]) -> tuple[GoNetwork, TrainConfig, pathlib.Path]:
-    """(network, config, checkpoint) of a run's folder, or of one of its checkpoints.
+    """(network, config, file) of a run's folder, of one of its checkpoints, or of a policy
+    that was exported or ships.
 
     Raises:
       OSError: there is no such thing.
       ValueError: it is damaged, or of another network than this program makes.
     """
-    file = pathlib.Path(path)
+    file = native.policy_folder(path)
+    if (file / SCHEMA).exists():
+        return _load_exported(file)
     if file.is_dir():
         found = checkpoint.latest(file / CHECKPOINTS) or checkpoint.latest(file)
         if found is None:
@@ -109,6 +114,28 @@ def load_network(path: str | os.PathLike[str]) -> tuple[GoNetwork, TrainConfig, 
     network = new_network(config)
     restore(network.variables, arrays, _NETWORK, str(file))
     return network, config, file
+
+
+def _load_exported(folder: pathlib.Path) -> tuple[GoNetwork, TrainConfig, pathlib.Path]:
+    made_for = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
+    about = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    own = json.loads(native.core().schema_json())
+    columns = ("op_features", "device_features", "link_features", "vocabulary")
+    if "config" not in about or any(made_for[name] != own[name] for name in columns):
+        raise ValueError(
+            f"{folder}: no policy of the GO network, or one of another schema than "
+            f"{own['schema']}: it can be used, but not trained further"
+        )
+    config = train_config.from_dict(about["config"])
+    network = new_network(config)
+    # export.py keeps it under this name.
+    stored = tf.train.Checkpoint(_network=network)
+    try:
+        found = stored.read(str(folder / "variables/variables"))
+        found.expect_partial().assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:
+        raise ValueError(f"{folder}: of another network than this program makes") from error
+    return network, config, folder / SCHEMA
 
 
 def card(config: TrainConfig, file: pathlib.Path) -> dict[str, Any]:
