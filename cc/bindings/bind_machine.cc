@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "cc/base/json.h"
 #include "cc/bindings/arrays.h"
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
@@ -79,13 +80,13 @@ SharedCalibration CalibrationFromObject(const py::object& values) {
   const auto text =
       py::module_::import("json").attr("dumps")(values).cast<std::string>();
   return std::make_shared<const Calibration>(ValueOrThrow(
-      CalibrationFromJson(Json::parse(text), "device field \"calibration\"")));
+      CalibrationFromJson(ParseJson(text), "device field \"calibration\"")));
 }
 
 py::object CalibrationToObject(const SharedCalibration& calibration) {
   if (calibration == nullptr) return py::none();
   return py::module_::import("json").attr("loads")(
-      CalibrationToJson(*calibration).dump());
+      JsonText(CalibrationToJson(*calibration)));
 }
 
 namespace {

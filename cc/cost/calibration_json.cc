@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "cc/cost/json_reader.h"
+
 namespace grappler_go {
 namespace {
 
@@ -58,8 +60,11 @@ Status ReadClasses(const Json& json, const std::string& where,
                          Quoted(by_name.begin()->first) + ".");
 }
 
-OrderedJson CostJson(const TimedCost& cost) {
-  return {{"executor", cost.executor}, {"group", cost.group}};
+Json CostJson(const TimedCost& cost) {
+  Json json;
+  json["executor"] = cost.executor;
+  json["group"] = cost.group;
+  return json;
 }
 
 }  // namespace
@@ -92,18 +97,18 @@ StatusOr<Calibration> CalibrationFromJson(const Json& json,
   return result;
 }
 
-OrderedJson CalibrationToJson(const Calibration& calibration) {
-  OrderedJson json = {
-      {"cpu", calibration.cpu},
-      {"cores", calibration.cores},
-      {"tensorflow", calibration.tensorflow},
-      {"new_us_per_mb", calibration.new_us_per_mb},
-      {"cold_read_us_per_mb", calibration.cold_read_us_per_mb},
-      {"group_launch_us", calibration.group_launch_us},
-      {"group_tensor_us", calibration.group_tensor_us},
-      {"group_output_us_per_mb", calibration.group_output_us_per_mb},
-      {"ops", OrderedJson::object()},
-      {"classes", OrderedJson::object()}};
+Json CalibrationToJson(const Calibration& calibration) {
+  Json json;
+  json["cpu"] = calibration.cpu;
+  json["cores"] = calibration.cores;
+  json["tensorflow"] = calibration.tensorflow;
+  json["new_us_per_mb"] = calibration.new_us_per_mb;
+  json["cold_read_us_per_mb"] = calibration.cold_read_us_per_mb;
+  json["group_launch_us"] = calibration.group_launch_us;
+  json["group_tensor_us"] = calibration.group_tensor_us;
+  json["group_output_us_per_mb"] = calibration.group_output_us_per_mb;
+  json["ops"] = Json::object();
+  json["classes"] = Json::object();
   for (const auto& [op, cost] : calibration.ops) {
     json["ops"][op] = CostJson(cost);
   }

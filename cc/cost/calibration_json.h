@@ -4,16 +4,16 @@
 
 #include <string>
 
+#include "cc/base/json.h"
 #include "cc/base/status.h"
 #include "cc/cost/calibration.h"
-#include "cc/cost/json_reader.h"
 
 namespace grappler_go {
 
 // Errors: kInvalidArgument, naming the field below `where`.
 StatusOr<Calibration> CalibrationFromJson(const Json& json,
                                           const std::string& where);
-OrderedJson CalibrationToJson(const Calibration& calibration);
+Json CalibrationToJson(const Calibration& calibration);
 
 }  // namespace grappler_go
 

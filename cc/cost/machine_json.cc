@@ -6,10 +6,10 @@
 #include <string>
 #include <utility>
 
+#include "cc/base/json.h"
 #include "cc/cost/calibration_json.h"
 #include "cc/cost/json_reader.h"
 #include "cc/cost/machine.h"
-#include "nlohmann/json.hpp"
 
 namespace grappler_go {
 namespace {
@@ -239,9 +239,11 @@ Status ReadMachine(const Json& json, Machine* machine) {
                          version + "; this release knows " + kVersion + ".");
 }
 
-OrderedJson FractionsJson(const Achieved& fractions) {
-  return {{"gflops", fractions.gflops},
-          {"gbytes_per_s", fractions.gbytes_per_s}};
+Json FractionsJson(const Achieved& fractions) {
+  Json json;
+  json["gflops"] = fractions.gflops;
+  json["gbytes_per_s"] = fractions.gbytes_per_s;
+  return json;
 }
 
 bool Same(const Achieved& a, const Achieved& b) {
@@ -249,9 +251,9 @@ bool Same(const Achieved& a, const Achieved& b) {
 }
 
 // The class of everything else stands for those that are as it is.
-OrderedJson AchievedJson(const AchievedByClass& achieved) {
+Json AchievedJson(const AchievedByClass& achieved) {
   const Achieved& other = achieved[static_cast<size_t>(OpClass::kOther)];
-  OrderedJson json = OrderedJson::object();
+  Json json = Json::object();
   if (!Same(other, Achieved())) json[kDefaultClass] = FractionsJson(other);
   for (int k = 0; k < kNumClasses; ++k) {
     if (Same(achieved[k], other)) continue;
@@ -264,7 +266,7 @@ OrderedJson AchievedJson(const AchievedByClass& achieved) {
 
 StatusOr<Machine> MachineFromJson(std::string_view json) {
   try {
-    const Json parsed = Json::parse(json.begin(), json.end());
+    const Json parsed = ParseJson(json);
     Machine machine;
     GO_RETURN_IF_ERROR(ReadMachine(parsed, &machine));
     return machine;
@@ -275,19 +277,21 @@ StatusOr<Machine> MachineFromJson(std::string_view json) {
 }
 
 std::string MachineToJson(const Machine& machine) {
-  OrderedJson json = {{"format", kFormat},
-                      {"version", kVersion},
-                      {"name", machine.name},
-                      {"devices", OrderedJson::array()}};
+  Json json;
+  json["format"] = kFormat;
+  json["version"] = kVersion;
+  json["name"] = machine.name;
+  json["devices"] = Json::array();
   for (const Device& device : machine.devices) {
-    OrderedJson fields = {{"name", device.name},
-                          {"type", device.type},
-                          {"gflops", device.gflops},
-                          {"gbytes_per_s", device.gbytes_per_s},
-                          {"memory_bytes", device.memory_bytes},
-                          {"cores", device.cores},
-                          {"dispatch_us", device.dispatch_us}};
-    OrderedJson achieved = AchievedJson(device.achieved);
+    Json fields;
+    fields["name"] = device.name;
+    fields["type"] = device.type;
+    fields["gflops"] = device.gflops;
+    fields["gbytes_per_s"] = device.gbytes_per_s;
+    fields["memory_bytes"] = device.memory_bytes;
+    fields["cores"] = device.cores;
+    fields["dispatch_us"] = device.dispatch_us;
+    Json achieved = AchievedJson(device.achieved);
     if (!achieved.empty()) fields["achieved"] = std::move(achieved);
     if (device.calibration != nullptr) {
       fields["calibration"] = CalibrationToJson(*device.calibration);
@@ -296,20 +300,24 @@ std::string MachineToJson(const Machine& machine) {
   }
   ForEachMissingLink(machine, [&](int32_t, int32_t) {
     const Link link = SlowestLink(machine);
-    json["default_link"] = {{"gbytes_per_s", link.gbytes_per_s},
-                            {"latency_us", link.latency_us}};
+    Json& fields = json["default_link"];
+    fields["gbytes_per_s"] = link.gbytes_per_s;
+    fields["latency_us"] = link.latency_us;
     return false;
   });
-  json["links"] = OrderedJson::array();
+  json["links"] = Json::array();
   for (const Link& link : machine.links) {
-    json["links"].push_back({{"src", link.src},
-                             {"dst", link.dst},
-                             {"gbytes_per_s", link.gbytes_per_s},
-                             {"latency_us", link.latency_us}});
+    Json fields;
+    fields["src"] = link.src;
+    fields["dst"] = link.dst;
+    fields["gbytes_per_s"] = link.gbytes_per_s;
+    fields["latency_us"] = link.latency_us;
+    json["links"].push_back(std::move(fields));
   }
-  if (!machine.sources.empty()) json["sources"] = machine.sources;
-  // A name that is not UTF-8 must not throw; it comes out with replacements.
-  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  for (const auto& [key, source] : machine.sources) {
+    json["sources"][key] = source;
+  }
+  return JsonText(json, 2) + "\n";
 }
 
 }  // namespace grappler_go

@@ -5,13 +5,11 @@
 #include <exception>
 #include <limits>
 
+#include "cc/base/json.h"
 #include "cc/plan/plan.h"
-#include "nlohmann/json.hpp"
 
 namespace grappler_go {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr char kFormat[] = "grappler-go-plan";
 // What OpGraph::Parse takes at most: a file cannot ask for more memory.
@@ -31,7 +29,7 @@ Field Get(const Json& object, const std::string& prefix, const char* name) {
 Status Expected(const Field& field, const std::string& what) {
   std::string got = "nothing";
   if (field.value != nullptr) {
-    got = field.value->dump(-1, ' ', false, Json::error_handler_t::replace);
+    got = JsonText(*field.value);
     if (got.size() > 60) got = got.substr(0, 57) + "...";
   }
   return InvalidArgument("plan: " + field.where + " should be " + what +
@@ -47,8 +45,7 @@ Status ReadString(const Field& field, const char* what, std::string* out) {
 }
 
 // Absent fields leave *out alone.
-template <typename T>
-Status ReadInt(const Field& field, int64_t low, int64_t high, T* out) {
+Status ReadInt(const Field& field, int64_t low, int64_t high, int64_t* out) {
   if (field.value == nullptr) return OkStatus();
   const std::string what = "a whole number from " + std::to_string(low) +
                            " to " + std::to_string(high);
@@ -59,7 +56,15 @@ Status ReadInt(const Field& field, int64_t low, int64_t high, T* out) {
   }
   const auto value = field.value->get<int64_t>();
   if (value < low || value > high) return Expected(field, what);
-  *out = static_cast<T>(value);
+  *out = value;
+  return OkStatus();
+}
+
+// Both bounds are within 32 bits.
+Status ReadInt(const Field& field, int64_t low, int64_t high, int32_t* out) {
+  int64_t wide = *out;
+  GO_RETURN_IF_ERROR(ReadInt(field, low, high, &wide));
+  *out = static_cast<int32_t>(wide);
   return OkStatus();
 }
 
@@ -144,13 +149,15 @@ Status ReadDecided(const Json& file, Plan* plan) {
       "a list of \"device\", \"fusion\", \"recompute\" and \"priority\"";
   if (!decided.value->is_array()) return Expected(decided, what);
   for (const Json& item : *decided.value) {
-    if (item == "device") {
+    if (!item.is_string()) return Expected(decided, what);
+    const auto name = item.get<std::string>();
+    if (name == "device") {
       plan->device.assign(plan->num_ops, -1);
-    } else if (item == "fusion") {
+    } else if (name == "fusion") {
       plan->fusion_group.assign(plan->num_ops, -1);
-    } else if (item == "recompute") {
+    } else if (name == "recompute") {
       plan->recompute.assign(plan->num_ops, 0);
-    } else if (item == "priority") {
+    } else if (name == "priority") {
       plan->priority.assign(plan->num_ops, 0.0f);
     } else {
       return Expected(decided, what);
@@ -217,7 +224,7 @@ Status ReadOp(const Json& entry, size_t at, std::vector<bool>* seen,
   if (priority.value != nullptr) {
     if (!priority.value->is_number()) return Expected(priority, "a number");
     if (plan->priority.empty()) plan->priority.assign(plan->num_ops, 0.0f);
-    plan->priority[op] = priority.value->get<float>();
+    plan->priority[op] = static_cast<float>(priority.value->get<double>());
   }
   const Field recompute = Get(entry, in, "recompute");
   if (recompute.value != nullptr) {
@@ -289,11 +296,6 @@ std::string Lines(const std::vector<std::string>& items) {
   return text + (items.empty() ? "]" : "\n  ]");
 }
 
-std::string Dump(const Json& json) {
-  // Names in a GraphDef are bytes; those that are not UTF-8 are only shown.
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 std::vector<std::string> OpLines(const Plan& plan, const OpGraph* graph) {
   std::vector<std::string> lines;
   for (int32_t i = 0; i < plan.num_ops; ++i) {
@@ -303,7 +305,8 @@ std::vector<std::string> OpLines(const Plan& plan, const OpGraph* graph) {
     const bool recomputed = !plan.recompute.empty() && plan.recompute[i] != 0;
     const bool ranked = !plan.priority.empty() && plan.priority[i] != 0;
     if (!moved && !grouped && !recomputed && !ranked) continue;
-    Json op = {{"op", i}};
+    Json op;
+    op["op"] = i;
     if (graph != nullptr && i < graph->num_ops()) {
       op["name"] = std::string(graph->name(i));
       op["type"] = std::string(graph->op(i));
@@ -312,7 +315,7 @@ std::vector<std::string> OpLines(const Plan& plan, const OpGraph* graph) {
     if (grouped) op["group"] = plan.fusion_group[i];
     if (recomputed) op["recompute"] = true;
     if (ranked) op["priority"] = plan.priority[i];
-    lines.push_back(Dump(op));
+    lines.push_back(JsonText(op));
   }
   return lines;
 }
@@ -325,25 +328,27 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
   if (!plan.fusion_group.empty()) decided.push_back("fusion");
   if (!plan.recompute.empty()) decided.push_back("recompute");
   if (!plan.priority.empty()) decided.push_back("priority");
-  const Json predicted = {{"micros_before", plan.micros_before},
-                          {"micros_after", plan.micros_after},
-                          {"peak_bytes_before", plan.peak_bytes_before},
-                          {"peak_bytes_after", plan.peak_bytes_after}};
+  Json predicted;
+  predicted["micros_before"] = plan.micros_before;
+  predicted["micros_after"] = plan.micros_after;
+  predicted["peak_bytes_before"] = plan.peak_bytes_before;
+  predicted["peak_bytes_after"] = plan.peak_bytes_after;
   std::vector<std::string> order;
   for (const auto& [before, after] : plan.order) {
-    order.push_back(Dump(Json::array({before, after})));
+    order.push_back("[" + std::to_string(before) + "," + std::to_string(after) +
+                    "]");
   }
   std::vector<std::pair<const char*, std::string>> fields = {
-      {"format", Dump(kFormat)},
-      {"version", Dump(std::to_string(kPlanFormatMajor) + "." +
-                       std::to_string(kPlanFormatMinor))},
-      {"fingerprint", Dump(plan.fingerprint.ToString())},
+      {"format", JsonText(kFormat)},
+      {"version", JsonText(std::to_string(kPlanFormatMajor) + "." +
+                           std::to_string(kPlanFormatMinor))},
+      {"fingerprint", JsonText(plan.fingerprint.ToString())},
       {"num_ops", std::to_string(plan.num_ops)},
-      {"machine", Dump(plan.machine)},
-      {"policy", Dump(plan.policy)},
-      {"predicted", Dump(predicted)},
-      {"decided", Dump(decided)},
-      {"devices", Dump(plan.devices)},
+      {"machine", JsonText(plan.machine)},
+      {"policy", JsonText(plan.policy)},
+      {"predicted", JsonText(predicted)},
+      {"decided", JsonText(decided)},
+      {"devices", JsonText(plan.devices)},
       {"ops", Lines(OpLines(plan, graph))},
       {"order", Lines(order)},
   };
@@ -361,7 +366,7 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
 
 StatusOr<Plan> PlanFromJson(std::string_view json) {
   try {
-    const Json file = Json::parse(json);
+    const Json file = ParseJson(json);
     Plan plan;
     GO_RETURN_IF_ERROR(ReadHeader(file, &plan));
     GO_RETURN_IF_ERROR(ReadFreeState(file, &plan));

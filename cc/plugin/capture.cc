@@ -9,8 +9,9 @@
 #include <cstdio>
 #include <cstring>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "cc/base/json.h"
 
 namespace grappler_go {
 namespace {
@@ -79,12 +80,11 @@ Status RecordGraph(const std::string& folder, const Fingerprint& fingerprint,
   // The description is written last: where it is, the graph is.
   if (access((stem + ".json").c_str(), F_OK) == 0) return OkStatus();
   GO_RETURN_IF_ERROR(WriteWhole(stem + ".pb", graphdef));
-  const nlohmann::json description = {
-      {"fetches", fetches}, {"preserve", preserve}, {"num_nodes", num_nodes}};
-  return WriteWhole(stem + ".json",
-                    description.dump(2, ' ', false,
-                                     nlohmann::json::error_handler_t::replace) +
-                        "\n");
+  Json description;
+  description["fetches"] = fetches;
+  description["num_nodes"] = num_nodes;
+  description["preserve"] = preserve;
+  return WriteWhole(stem + ".json", JsonText(description, 2) + "\n");
 }
 
 }  // namespace grappler_go

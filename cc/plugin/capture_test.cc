@@ -6,9 +6,9 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cc/base/json.h"
 #include "cc/testing/at_once.h"
 
 namespace grappler_go {
@@ -50,10 +50,8 @@ TEST_F(RecordTest, WritesTheGraphAndItsDescriptionAndNothingElse) {
       RecordGraph(folder_, fingerprint_, "graph", {"f"}, {"p"}, 7).ok());
   const fs::path stem = fs::path(folder_) / fingerprint_.ToString();
   EXPECT_EQ(ReadFile(stem.string() + ".pb"), "graph");
-  const auto json = nlohmann::json::parse(ReadFile(stem.string() + ".json"));
-  EXPECT_EQ(json["fetches"][0], "f");
-  EXPECT_EQ(json["preserve"][0], "p");
-  EXPECT_EQ(json["num_nodes"], 7);
+  EXPECT_EQ(JsonText(ParseJson(ReadFile(stem.string() + ".json"))),
+            R"({"fetches":["f"],"num_nodes":7,"preserve":["p"]})");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2)
       << "a temporary file was left behind";
 }

@@ -10,19 +10,17 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <unordered_map>
 #include <utility>
 
+#include "cc/base/json.h"
 #include "cc/cost/local_machine.h"
 #include "cc/graph/wire.h"
 #include "tensorflow/c/c_api.h"
 
 namespace grappler_go {
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr char kFormat[] = "grappler-go-tuned";
 // Far above any plan: of 4,000,000 ops, one takes about 60 bytes.
@@ -60,12 +58,15 @@ StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
+// In this order for ever: a file's name is the hash of the text.
 Json ToJson(const PlanCacheKey& key) {
-  return {{"graph", key.graph},
-          {"cpu", key.cpu},
-          {"cores", key.cores},
-          {"devices", key.devices},
-          {"tensorflow", key.tensorflow}};
+  Json json;
+  json["cores"] = key.cores;
+  json["cpu"] = key.cpu;
+  json["devices"] = key.devices;
+  json["graph"] = key.graph;
+  json["tensorflow"] = key.tensorflow;
+  return json;
 }
 
 Status CheckHeader(const Json& file, const PlanCacheKey& key) {
@@ -114,8 +115,7 @@ std::string DecisionKey(const OpGraph& graph) {
 }
 
 std::string PlanCacheKey::FileName() const {
-  const std::string rest = ToJson(*this).dump(
-      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+  const std::string rest = JsonText(ToJson(*this));
   char hash[17];
   std::snprintf(hash, sizeof(hash), "%016llx",
                 static_cast<unsigned long long>(HashBytes(rest, 0)));
@@ -159,7 +159,7 @@ std::vector<std::string> DefaultPlanFolders() {
 StatusOr<TunedPlan> TunedPlanFromJson(std::string_view json,
                                       const PlanCacheKey& key) {
   try {
-    const Json file = Json::parse(json);
+    const Json file = ParseJson(json);
     GO_RETURN_IF_ERROR(CheckHeader(file, key));
     TunedPlan tuned;
     const std::string verdict = file.value("verdict", "");
@@ -171,7 +171,7 @@ StatusOr<TunedPlan> TunedPlanFromJson(std::string_view json,
     tuned.default_ms = measured.value("default_ms", 0.0);
     tuned.plan_ms = measured.value("plan_ms", 0.0);
     if (tuned.use_default) return tuned;
-    StatusOr<Plan> plan = PlanFromJson(file.value("plan", Json()).dump());
+    StatusOr<Plan> plan = PlanFromJson(JsonText(file.value("plan", Json())));
     if (!plan.ok()) return plan.status();
     tuned.plan = std::move(*plan);
     return tuned;

@@ -2,10 +2,10 @@
 
 #include <deque>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cc/base/counted.h"
+#include "cc/base/json.h"
 
 namespace grappler_go {
 namespace {
@@ -22,28 +22,30 @@ Log& TheLog() {
   return *log;
 }
 
-nlohmann::json ToJson(const Report& r) {
-  return {{"id", r.id},
-          {"fingerprint", r.fingerprint.ToString()},
-          {"fetches", r.fetches},
-          {"num_nodes", r.num_nodes},
-          {"graph_bytes", r.graph_bytes},
-          {"applied", r.applied},
-          {"outcome", r.outcome},
-          {"notes", r.notes},
-          {"policy", r.policy},
-          {"moved", r.moved},
-          {"groups", r.groups},
-          {"grouped_ops", r.grouped_ops},
-          {"recomputed", r.recomputed},
-          {"ordered", r.ordered},
-          {"nodes_after", r.nodes_after},
-          {"micros_before", r.micros_before},
-          {"micros_after", r.micros_after},
-          {"peak_bytes_before", r.peak_bytes_before},
-          {"peak_bytes_after", r.peak_bytes_after},
-          {"left_out", r.left_out},
-          {"timing_ms", r.timing_ms}};
+Json ToJson(const Report& r) {
+  Json json;
+  json["id"] = r.id;
+  json["fingerprint"] = r.fingerprint.ToString();
+  json["fetches"] = r.fetches;
+  json["num_nodes"] = r.num_nodes;
+  json["graph_bytes"] = r.graph_bytes;
+  json["applied"] = r.applied;
+  json["outcome"] = r.outcome;
+  json["notes"] = r.notes;
+  json["policy"] = r.policy;
+  json["moved"] = r.moved;
+  json["groups"] = r.groups;
+  json["grouped_ops"] = r.grouped_ops;
+  json["recomputed"] = r.recomputed;
+  json["ordered"] = r.ordered;
+  json["nodes_after"] = r.nodes_after;
+  json["micros_before"] = r.micros_before;
+  json["micros_after"] = r.micros_after;
+  json["peak_bytes_before"] = r.peak_bytes_before;
+  json["peak_bytes_after"] = r.peak_bytes_after;
+  json["left_out"] = r.left_out;
+  json["timing_ms"] = r.timing_ms;
+  return json;
 }
 
 }  // namespace
@@ -91,10 +93,9 @@ void ClearReports() {
 }
 
 std::string ReportsToJson(const std::vector<Report>& reports) {
-  nlohmann::json json = nlohmann::json::array();
+  Json json = Json::array();
   for (const Report& report : reports) json.push_back(ToJson(report));
-  // Names in a graph are any bytes; what is not UTF-8 is replaced.
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  return JsonText(json, 2);
 }
 
 std::string ReportLine(const Report& r) {

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cc/base/json.h"
 #include "cc/policy/sha256.h"
 #include "cc/schema/features.h"
 
@@ -101,7 +101,7 @@ StatusOr<PolicyFolder> ReadPolicyFolder(const std::string& path) {
   std::string version;
   std::map<std::string, std::string> sums;
   try {
-    const nlohmann::json json = nlohmann::json::parse(text.str());
+    const Json json = ParseJson(text.str());
     version = json.at("schema").get<std::string>();
     // Before anything else is read: another major version may have no other
     // field in common with this one.
@@ -114,7 +114,7 @@ StatusOr<PolicyFolder> ReadPolicyFolder(const std::string& path) {
     folder.link_features = json.value("link_features", LinkFeatureNames());
     json.at("vocabulary").get_to(folder.vocabulary);
     json.at("files").get_to(sums);
-  } catch (const nlohmann::json::exception& e) {
+  } catch (const Json::exception& e) {
     return InvalidArgument(file + ": " + e.what());
   }
   GO_RETURN_IF_ERROR(CheckNames(folder.inputs, ArrayNames(), "inputs"));

@@ -4,8 +4,8 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "cc/base/json.h"
 #include "cc/policy/sha256.h"
 #include "cc/schema/features.h"
 
@@ -27,7 +27,7 @@ class PolicyFolderTest : public testing::Test {
                {"inputs", {"op_type"}},
                {"outputs", {"fusion"}},
                {"op_features", {"log2_flops"}},
-               {"device_features", nlohmann::json::array()},
+               {"device_features", Json::array()},
                {"vocabulary", {"Relu"}},
                {"files",
                 {{"saved_model.pb", Sha256Hex("model")},
@@ -39,7 +39,7 @@ class PolicyFolderTest : public testing::Test {
     std::ofstream(folder_ + "/" + name, std::ios::binary) << text;
   }
   StatusOr<PolicyFolder> Read() {
-    Write("schema.json", schema_.dump());
+    Write("schema.json", JsonText(schema_));
     return ReadPolicyFolder(folder_);
   }
   void ExpectRefused(StatusCode code, const std::string& part) {
@@ -51,7 +51,7 @@ class PolicyFolderTest : public testing::Test {
   }
 
   const std::string folder_ = testing::TempDir() + "policy_folder_test";
-  nlohmann::json schema_;
+  Json schema_;
 };
 
 TEST_F(PolicyFolderTest, ReadsWhatSchemaJsonSays) {

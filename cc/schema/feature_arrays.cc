@@ -1,8 +1,8 @@
 // The arrays of Features by name.
 #include <string>
 
+#include "cc/base/json.h"
 #include "cc/schema/features.h"
-#include "nlohmann/json.hpp"
 
 namespace grappler_go {
 namespace {
@@ -70,19 +70,17 @@ FeatureArray FindArray(const Features& f, std::string_view name) {
 }
 
 std::string SchemaJson() {
-  const nlohmann::ordered_json json = {
-      {"schema",
-       std::to_string(kSchemaMajor) + "." + std::to_string(kSchemaMinor)},
-      {"inputs", ArrayNames()},
-      {"op_features", OpFeatureNames()},
-      {"device_features", DeviceFeatureNames()},
-      {"link_features", LinkFeatureNames()},
-      {"vocabulary", OpVocabulary()},
-      {"outputs",
-       {"device", "fusion", "schedule", "recompute", "op_micros",
-        "fused_micros"}},
-  };
-  return json.dump(1);
+  Json json;
+  json["schema"] =
+      std::to_string(kSchemaMajor) + "." + std::to_string(kSchemaMinor);
+  json["inputs"] = ArrayNames();
+  json["op_features"] = OpFeatureNames();
+  json["device_features"] = DeviceFeatureNames();
+  json["link_features"] = LinkFeatureNames();
+  json["vocabulary"] = OpVocabulary();
+  json["outputs"] = std::vector<std::string>{
+      "device", "fusion", "schedule", "recompute", "op_micros", "fused_micros"};
+  return JsonText(json, 1);
 }
 
 }  // namespace grappler_go

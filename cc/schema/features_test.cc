@@ -5,14 +5,15 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
+#include "cc/base/json.h"
 #include "cc/cost/calibration.h"
 #include "cc/cost/op_cost.h"
 #include "cc/graph/op_def.h"
 #include "cc/graph/wire.h"
 #include "cc/testing/graph_builder.h"
 #include "gtest/gtest.h"
-#include "nlohmann/json.hpp"
 
 namespace grappler_go {
 namespace {
@@ -233,13 +234,16 @@ TEST(OpVocabulary, IsSortedBehindTheOneForAllOthers) {
 }
 
 TEST(SchemaJson, NamesEverythingThatAModelIsFed) {
-  const nlohmann::json schema = nlohmann::json::parse(SchemaJson());
-  EXPECT_EQ(schema["schema"], "1.2");
-  EXPECT_EQ(schema["op_features"], OpFeatureNames());
-  EXPECT_EQ(schema["device_features"], DeviceFeatureNames());
-  EXPECT_EQ(schema["vocabulary"], OpVocabulary());
-  EXPECT_EQ(schema["link_features"], LinkFeatureNames());
-  EXPECT_EQ(schema["inputs"], ArrayNames());
+  const Json schema = ParseJson(SchemaJson());
+  const auto names = [&](const char* field) {
+    return schema[field].get<std::vector<std::string>>();
+  };
+  EXPECT_EQ(schema["schema"].get<std::string>(), "1.2");
+  EXPECT_EQ(names("op_features"), OpFeatureNames());
+  EXPECT_EQ(names("device_features"), DeviceFeatureNames());
+  EXPECT_EQ(names("vocabulary"), OpVocabulary());
+  EXPECT_EQ(names("link_features"), LinkFeatureNames());
+  EXPECT_EQ(names("inputs"), ArrayNames());
   for (const std::string& name : ArrayNames()) {
     EXPECT_NE(ArraysOf(name), 0u) << name;
   }

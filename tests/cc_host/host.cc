@@ -22,10 +22,10 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "cc/base/json.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/config.h"
 #include "cc/plugin/optimize.h"
@@ -38,12 +38,15 @@ namespace {
 
 using grappler_go::CapturedGraph;
 using grappler_go::Config;
+using grappler_go::Json;
+using grappler_go::JsonText;
+using grappler_go::ParseJson;
 
 constexpr int64_t kSize = 64;
 constexpr int kLayers = 6;
 
 [[noreturn]] void Fail(const std::string& message) {
-  std::cout << nlohmann::json{{"error", message}}.dump() << std::endl;
+  std::cout << JsonText(Json{{"error", message}}) << std::endl;
   // Without destructors: policies may still be running.
   std::_Exit(3);
 }
@@ -276,7 +279,7 @@ int main(int argc, char** argv) {
 
   Model model;
   const Outcome expected = model.Run(/*plugins=*/false, flags);
-  nlohmann::json result;
+  Json result;
   result["tensorflow"] = TF_Version();
   result["reports_without_plugin"] = grappler_go::Reports().size();
   double difference = 0, change = expected.largest_change;
@@ -291,8 +294,8 @@ int main(int argc, char** argv) {
   result["largest_difference"] = difference;
   result["largest_change"] = change;
   result["reports"] =
-      nlohmann::json::parse(grappler_go::ReportsToJson(grappler_go::Reports()));
+      ParseJson(grappler_go::ReportsToJson(grappler_go::Reports()));
   if (!flags.save_plan.empty()) SavePlan(flags.save_plan);
-  std::cout << result.dump() << std::endl;
+  std::cout << JsonText(result) << std::endl;
   std::_Exit(0);
 }
