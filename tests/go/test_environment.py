@@ -214,6 +214,16 @@ def test_a_schedule_that_the_plan_has_is_imitated(gpus):
     assert len(set(among.tolist())) == go_graphs.config().network.schedule_levels
 
 
+def test_where_compiling_everything_is_no_slower_all_ops_want_it(gpus):
+    levels = go_graphs.config().network.fusion_levels
+    for step_us, wanted in ((gpus.teacher.step_us, True), (2 * gpus.teacher.step_us, False)):
+        rows = {**gpus.teacher.rows, "fuse_what_pays": step_us}
+        one = dataclasses.replace(gpus, teacher=dataclasses.replace(gpus.teacher, rows=rows))
+        best = imitate.teacher_actions(one, go_graphs.config().network)
+        assert (best.actions.fusion == levels - 1).all() == wanted
+        assert not wanted or best.decides.fusion.all()
+
+
 def test_levels_have_about_as_many_ops_each_and_keep_the_order():
     found = imitate.levels_of([10.0, 30.0, 20.0, 20.0, 99.0], [True] * 4 + [False], levels=2)
     np.testing.assert_array_equal(found, [0, 1, 0, 0, 1])

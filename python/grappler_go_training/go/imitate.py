@@ -24,7 +24,8 @@ def teacher_actions(case: Case, config: NetworkConfig) -> Best:
     Devices: what the plan leaves is where it stands; of devices that are alike, the first
     ones run what comes first, as a plan's own choice among them cannot be foreseen. Fusion:
     ops in a group have the highest level, others 0: a plan does not say in which order its
-    groups grew. Schedule: ops by the plan's priorities, or the length of their path to the
+    groups grew; all have the highest where that is no slower, for it is plan building that
+    knows what pays. Schedule: ops by the plan's priorities, or the length of their path to the
     end, in levels of equally many; all of level 0, first come, first served, where that is
     no slower. Recomputation: as planned. Of a task that the plan says nothing about nothing
     is imitated; placements say nothing of fusion.
@@ -37,6 +38,8 @@ def teacher_actions(case: Case, config: NetworkConfig) -> Best:
     fusion = nothing
     if plan.fusion_group is not None:
         fusion = np.where(plan.fusion_group >= 0, config.fusion_levels - 1, 0)
+    if case.teacher.everything_is_as_good:
+        fusion = np.full(count, config.fusion_levels - 1)
     schedule, priority = nothing, plan.priority
     if priority is None and case.teacher.critical_path:
         priority = critical_path_priority(case.problem)
@@ -45,7 +48,9 @@ def teacher_actions(case: Case, config: NetworkConfig) -> Best:
     recompute = nothing if plan.recompute is None else plan.recompute
     decided = {
         "device": True,
-        "fusion": plan.device is None or plan.fusion_group is not None,
+        "fusion": plan.device is None
+        or plan.fusion_group is not None
+        or case.teacher.everything_is_as_good,
         "schedule": True,
         "recompute": True,
     }

@@ -63,6 +63,12 @@ class Teacher:
     fits: bool
     rows: dict[str, float]
 
+    @property
+    def everything_is_as_good(self) -> bool:
+        """Who wants everything compiled gets a plan that is no slower: plan building leaves
+        out what does not pay."""
+        return self.rows.get(_EVERYTHING, np.inf) <= 1.001 * self.step_us
+
 
 def plan_options(target: Target, graph: "OpGraph") -> dict[str, Any]:
     """Options of _core.build_plan for a machine: everything that could gain there is
