@@ -233,7 +233,8 @@ Status Search::TryCheapPlans() {
     }
     if (!judge_.HasLeft()) return OkStatus();
     GO_RETURN_IF_ERROR(
-        Try({Start(ContiguousCut(space_, some), "contiguous cut")}));
+        Try({Start(ContiguousCut(space_, some), "contiguous cut"),
+             Start(LayerCut(space_, some), "cut between layers")}));
     GO_RETURN_IF_ERROR(TryCuts(settings, &best));
   }
   if (!space_.score.empty()) {

@@ -31,6 +31,13 @@ UnitDevices PolicySample(const SearchSpace& space, double temperature,
 UnitDevices ContiguousCut(const SearchSpace& space,
                           const std::vector<int32_t>& devices);
 
+// Layers, in the order of their depth, in as many contiguous parts as
+// `devices`. A layer is what reads the same variables, with all that hands most
+// of its bytes to it or takes most from it: what a program unrolls over time is
+// cut between its layers, where ContiguousCut would cut time.
+UnitDevices LayerCut(const SearchSpace& space,
+                     const std::vector<int32_t>& devices);
+
 // Ops by the longest way to the end of the step, each where it ends earliest:
 // HEFT (Topcuoglu, Hariri and Wu, IEEE TPDS 2002). A link carries one tensor at
 // a time and each to a device once; the first op of a cluster decides for all

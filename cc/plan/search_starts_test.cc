@@ -184,6 +184,59 @@ TEST_F(SearchStartsTest, AContiguousCutFollowsDepthAndSpeed) {
   EXPECT_EQ(cut[Unit(space, "b19")], 1);
 }
 
+// Two layers, unrolled: each has a variable that all of its steps read.
+TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
+  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
+  const GraphBuilder::Attrs read = {{"dtype", TypeAttrValue(kFloat)}};
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).VarArg("w0", {64, 64}).VarArg("w1", {64, 64});
+  builder.Node("read0", "ReadVariableOp", {"w0"}, read)
+      .Node("read1", "ReadVariableOp", {"w1"}, read);
+  constexpr int kSteps = 12;
+  std::string state[2] = {"x", "x"};
+  for (int k = 0; k < kSteps; ++k) {
+    std::string below = "x";
+    for (int layer = 0; layer < 2; ++layer) {
+      const std::string at = std::to_string(layer) + "_" + std::to_string(k);
+      const std::string weights = "read" + std::to_string(layer);
+      builder.Node("sum" + at, "AddV2", {below, state[layer]}, t)
+          .Node("product" + at, "MatMul", {"sum" + at, weights}, t)
+          .Node("tanh" + at, "Tanh", {"product" + at}, t);
+      below = state[layer] = "tanh" + at;
+    }
+  }
+  const std::string bytes = builder.Build();
+  const OpGraph graph = *OpGraph::Parse(bytes, {});
+  Machine machine;
+  for (int k = 0; k < 2; ++k) {
+    Device& device = machine.devices.emplace_back();
+    device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
+    device.type = "GPU";
+  }
+  Logits logits;
+  logits.num_ops = graph.num_ops();
+  logits.num_devices = 2;
+  PlanOptions options;
+  options.free_state = true;
+  const SearchSpace space = *MakeSearchSpace(graph, machine, logits, options);
+  auto device_in = [&](const UnitDevices& cut, const char* op, int layer,
+                       int k) {
+    const std::string name =
+        op + std::to_string(layer) + "_" + std::to_string(k);
+    return cut[space.unit_of[graph.find(name)]];
+  };
+  const UnitDevices layers = LayerCut(space, {0, 1});
+  for (int k = 0; k < kSteps; ++k) {
+    for (const char* op : {"product", "tanh"}) {
+      EXPECT_EQ(device_in(layers, op, 0, k), 0) << op << k;
+      EXPECT_EQ(device_in(layers, op, 1, k), 1) << op << k;
+    }
+  }
+  const UnitDevices time = ContiguousCut(space, {0, 1});
+  EXPECT_EQ(device_in(time, "product", 1, 0), 0);
+  EXPECT_EQ(device_in(time, "product", 0, kSteps - 1), 1);
+}
+
 TEST_F(SearchStartsTest, SamplesHaveThePolicysProbabilities) {
   logits_.device.assign(2 * graph_.num_ops(), 0.0f);
   for (int32_t i = 0; i < graph_.num_ops(); ++i) {

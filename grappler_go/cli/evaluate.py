@@ -12,7 +12,7 @@ policy_best cannot be asked.
 Examples:
   grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
   # What ships, on placement alone.
-  grappler-go evaluate go-1.0 --decides=device --methods=policy,policy_search,metis
+  grappler-go evaluate go-0.1 --decides=device --methods=policy,policy_search,metis
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
@@ -81,8 +81,7 @@ def run(args: list[str]) -> int:
     except ValueError:
         raise common.UsageError(f"--seeds={','.join(FLAGS.seeds)}: expected numbers") from None
     evaluate = train.go_module("evaluate", "evaluate")
-    from grappler_go_training import policy_results as results
-
+    results = common.training_module("policy_results", "evaluate")
     baselines = evaluate.baselines
     policy = train.go_module("judged", "evaluate").load(args[0])
     methods = list(FLAGS.methods)

@@ -149,9 +149,10 @@ def card(config: TrainConfig, file: pathlib.Path) -> dict[str, Any]:
       OSError, ValueError: as checkpoint.load().
     """
     _, meta = checkpoint.load(file)
+    imitated = min(meta["step"], config.imitation_steps)
     return {
         "what": "GO: one network for device, fusion, schedule and recomputation",
-        "algorithm": f"{config.imitation_steps} steps of imitation, then PPO",
+        "algorithm": f"{imitated} steps of imitation, {meta['step'] - imitated} of PPO",
         "steps": meta["step"],
         "trained_on": meta["cases"],
         "config": config.to_dict(),
