@@ -8,7 +8,7 @@ import pytest
 from helpers import FORCED, Asked, X, executed, tanh_chain
 
 import grappler_go
-from grappler_go import advanced, devices, settings
+from grappler_go import advanced, devices, native, settings
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
@@ -127,3 +127,15 @@ def test_device_names_are_completed():
     assert devices.full_device_name(remote) == remote
     with pytest.raises(ValueError, match="no type"):
         devices.full_device_name("/job:worker")
+
+
+def test_a_policy_that_ships_has_a_name(monkeypatch, tmp_path):
+    core = native.core()
+    assert core.load_policy("go-0.1").name == "go-0.1"
+    # What is in the current folder goes first.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "go-0.1").mkdir()
+    with pytest.raises(ValueError, match="holds neither a policy"):
+        core.load_policy("go-0.1")
+    with pytest.raises(ValueError, match="'default' or another that ships"):
+        core.load_policy("go-99")

@@ -10,6 +10,8 @@ namespace {
 // Labels reach units that are so many tensors away from one that reads a
 // variable; what is farther belongs to no layer, and goes by its depth.
 constexpr int kRounds = 6;
+// Control edges, and a learning rate or a counter, join what is no layer.
+constexpr double kLeastWeights = 256;
 
 class Layers {
  public:
@@ -60,17 +62,21 @@ class Layers {
     return rows;
   }
 
-  // Variables that something reads together are of one layer.
+  // Variables that something reads together are of one layer. Constants say
+  // nothing: all layers may share them.
   void LabelReaders() {
-    for (int32_t u = 0; u < space_.num_units; ++u) {
-      if (space_.resident_bytes[u] > 0) label_[u] = u;
+    const OpGraph& graph = *space_.graph;
+    for (int32_t i = 0; i < graph.num_ops(); ++i) {
+      const int32_t u = space_.unit_of[i];
+      const bool uses = graph.has(i, kReadsVariable | kWritesVariable);
+      if (uses && space_.resident_bytes[u] > 0) label_[u] = u;
     }
     std::vector<int32_t> of_variable(label_);
     for (int32_t u = 0; u < space_.num_units; ++u) {
       if (of_variable[u] >= 0) continue;
       for (int32_t t : read_[u]) {
         const int32_t variable = of_variable[space_.tensor_unit[t]];
-        if (variable < 0) continue;
+        if (variable < 0 || space_.tensor_bytes[t] < kLeastWeights) continue;
         if (label_[u] < 0) {
           label_[u] = variable;
         } else {
@@ -128,7 +134,7 @@ class Layers {
 }  // namespace
 
 UnitDevices LayerCut(const SearchSpace& space,
-                     const std::vector<int32_t>& devices) {
+                     const std::vector<int32_t>& devices, double reach) {
   const std::vector<int32_t> layer = Layers(space).Of();
   const auto row = static_cast<size_t>(space.num_devices);
   std::vector<double> work(space.num_units, 0.0), depth(space.num_units, 0.0);
@@ -150,7 +156,7 @@ UnitDevices LayerCut(const SearchSpace& space,
   const auto parts = static_cast<double>(devices.size());
   for (int32_t l : order) {
     const auto part = static_cast<size_t>(
-        std::min(parts - 1, (done + work[l] / 2) / total * parts));
+        std::min(parts - 1, (done + work[l] * reach) / total * parts));
     device_of[l] = devices[part];
     done += work[l];
   }

@@ -23,6 +23,8 @@ constexpr int32_t kLevels[] = {16, 64, 256, 1024};
 constexpr double kCutWeights[] = {0.1, 0.3, 1.0, 3.0};
 // In how many stretches of the graph each of them has the devices share work.
 constexpr int32_t kCutWindows[] = {1, 8};
+// Which devices get more than their part where layers are large.
+constexpr double kLayerReaches[] = {0.0, 0.5, 1.0};
 // How much a policy's opinion weighs in those that ask it.
 constexpr double kPolicyWeights[] = {0.1, 0.5};
 // Batches of cuts by the setting that has given the best.
@@ -232,9 +234,13 @@ Status Search::TryCheapPlans() {
       }
     }
     if (!judge_.HasLeft()) return OkStatus();
-    GO_RETURN_IF_ERROR(
-        Try({Start(ContiguousCut(space_, some), "contiguous cut"),
-             Start(LayerCut(space_, some), "cut between layers")}));
+    std::vector<SearchState> cuts = {
+        Start(ContiguousCut(space_, some), "contiguous cut")};
+    for (double reach : kLayerReaches) {
+      cuts.push_back(
+          Start(LayerCut(space_, some, reach), "cut between layers"));
+    }
+    GO_RETURN_IF_ERROR(Try(std::move(cuts)));
     GO_RETURN_IF_ERROR(TryCuts(settings, &best));
   }
   if (!space_.score.empty()) {

@@ -225,7 +225,10 @@ TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
         op + std::to_string(layer) + "_" + std::to_string(k);
     return cut[space.unit_of[graph.find(name)]];
   };
-  const UnitDevices layers = LayerCut(space, {0, 1});
+  const UnitDevices layers = LayerCut(space, {0, 1}, 0.5);
+  // The first layer's work ends, and the second's begins, where the parts meet.
+  const UnitDevices second = LayerCut(space, {0, 1}, 1.0);
+  EXPECT_EQ(device_in(second, "product", 1, 0), 1);
   for (int k = 0; k < kSteps; ++k) {
     for (const char* op : {"product", "tanh"}) {
       EXPECT_EQ(device_in(layers, op, 0, k), 0) << op << k;
@@ -235,6 +238,45 @@ TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
   const UnitDevices time = ContiguousCut(space, {0, 1});
   EXPECT_EQ(device_in(time, "product", 1, 0), 0);
   EXPECT_EQ(device_in(time, "product", 0, kSteps - 1), 1);
+}
+
+// Three equal layers on two devices.
+TEST(LayerCutTest, ReachSaysWhoGetsMore) {
+  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
+  const GraphBuilder::Attrs read = {{"dtype", TypeAttrValue(kFloat)}};
+  GraphBuilder builder;
+  builder.Arg("x", {256, 256});
+  std::string below = "x";
+  for (const std::string layer : {"0", "1", "2"}) {
+    builder.VarArg("w" + layer, {256, 256});
+    builder.Node("read" + layer, "ReadVariableOp", {"w" + layer}, read);
+    builder.Node("product" + layer, "MatMul", {below, "read" + layer}, t);
+    below = "product" + layer;
+  }
+  const std::string bytes = builder.Build();
+  const OpGraph graph = *OpGraph::Parse(bytes, {});
+  Machine machine;
+  for (int k = 0; k < 2; ++k) {
+    Device& device = machine.devices.emplace_back();
+    device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
+    device.type = "GPU";
+  }
+  Logits logits;
+  logits.num_ops = graph.num_ops();
+  logits.num_devices = 2;
+  PlanOptions options;
+  options.free_state = true;
+  const SearchSpace space = *MakeSearchSpace(graph, machine, logits, options);
+  auto devices = [&](double reach) {
+    const UnitDevices cut = LayerCut(space, {0, 1}, reach);
+    std::string found;
+    for (const char* op : {"product0", "product1", "product2"}) {
+      found += std::to_string(cut[space.unit_of[graph.find(op)]]);
+    }
+    return found;
+  };
+  EXPECT_EQ(devices(0.0), "001");
+  EXPECT_EQ(devices(1.0), "011");
 }
 
 TEST_F(SearchStartsTest, SamplesHaveThePolicysProbabilities) {
