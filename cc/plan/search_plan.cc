@@ -27,6 +27,9 @@ constexpr int32_t kCutWindows[] = {1, 8};
 constexpr double kLayerReaches[] = {0.0, 0.5, 1.0};
 // How much a policy's opinion weighs in those that ask it.
 constexpr double kPolicyWeights[] = {0.1, 0.5};
+// A policy whose best plan takes longer than this share of the best without it
+// is not asked again: it costs plans, and leads astray.
+constexpr double kNear = 1.05;
 // Batches of cuts by the setting that has given the best.
 constexpr int32_t kMoreCuts = 4;
 // Simulated side by side, and no number of threads: results do not depend on
@@ -62,6 +65,7 @@ class Search {
   Status Try(std::vector<SearchState> states);
   void Note(const Judged& judged);
   Status DoNothing();
+  Status TryPolicysGuess();
   Status TryPolicy();
   Status TryCheapPlans();
   // How MultilevelCut is asked.
@@ -70,6 +74,7 @@ class Search {
     AnnealOptions anneal;
   };
   Status TryCuts(const std::vector<CutSetting>& settings, CutSetting* best);
+  Status MoreCuts(CutSetting best);
   Status TryRules();
   Status TryMemory();
   Status Refine();
@@ -87,6 +92,9 @@ class Search {
   std::unique_ptr<Refinement> refinement_;
   Judged nothing_;
   bool has_nothing_ = false;
+  // Of what Try() simulated since has_tried_ was last set to false.
+  SearchScore best_tried_, guess_;
+  bool has_tried_ = false, has_guess_ = false;
 };
 
 std::vector<int32_t> Search::UsedDevices() const {
@@ -108,10 +116,8 @@ void Search::AddRules(SearchState* state) const {
     return;
   }
   if (!space_.fuses.empty()) state->fusion = FusionRule::kLevels;
-  if (options_.schedule) {
-    state->priority = space_.logits->schedule.empty() ? Priority::kCriticalPath
-                                                      : Priority::kPolicy;
-  }
+  // The policy's own are among the other rules (TryRules).
+  if (options_.schedule) state->priority = Priority::kCriticalPath;
 }
 
 SearchState Search::Start(UnitDevices device, const char* maker) const {
@@ -145,6 +151,8 @@ Status Search::Try(std::vector<SearchState> states) {
     StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(batch));
     if (!judged.ok()) return judged.status();
     for (Judged& one : *judged) {
+      if (!has_tried_ || one.score < best_tried_) best_tried_ = one.score;
+      has_tried_ = true;
       const bool is_best =
           trace_.best.empty() || one.score < refinement_->best().score;
       if (is_best) Note(one);
@@ -183,10 +191,42 @@ void Search::MakeLevels() {
   }
 }
 
+// First, whatever the budget.
+Status Search::TryPolicysGuess() {
+  if (space_.score.empty() || space_.movable.empty()) return OkStatus();
+  has_tried_ = false;
+  SearchState guess = Start(PolicyArgmax(space_), "policy");
+  if (options_.schedule && space_.free_state() &&
+      !space_.logits->schedule.empty()) {
+    guess.priority = Priority::kPolicy;
+  }
+  GO_RETURN_IF_ERROR(Try({std::move(guess)}));
+  guess_ = best_tried_;
+  has_guess_ = has_tried_;
+  return OkStatus();
+}
+
+// After the cheap plans, which are there to compare it with. The guess may be
+// the best of all: then it is near them.
 Status Search::TryPolicy() {
   if (space_.score.empty() || space_.movable.empty()) return OkStatus();
+  const SearchScore others = refinement_->best().score;
+  std::vector<CutSetting> settings;
+  for (double weight : kPolicyWeights) {
+    for (int32_t windows : kCutWindows) {
+      settings.push_back({devices_, {}});
+      settings.back().anneal.policy_weight = weight;
+      settings.back().anneal.windows = windows;
+    }
+  }
+  CutSetting best;
+  GO_RETURN_IF_ERROR(TryCuts(settings, &best));
+  const bool is_near = has_tried_ &&
+                       best_tried_.excess_bytes <= others.excess_bytes &&
+                       best_tried_.micros <= kNear * others.micros;
+  refinement_->AskPolicy(is_near);
+  if (!is_near) return OkStatus();
   std::vector<SearchState> states;
-  states.push_back(Start(PolicyArgmax(space_), "policy"));
   int32_t stretches = 1;
   for (int32_t k = 0; k < options_.samples; ++k) {
     // From whole graphs to some hundred stretches, and again.
@@ -195,7 +235,8 @@ Status Search::TryPolicy() {
         Start(PolicySample(space_, options_.temperature, stretches, &random_),
               "sample of the policy"));
   }
-  return Try(std::move(states));
+  GO_RETURN_IF_ERROR(Try(std::move(states)));
+  return best.devices.empty() ? OkStatus() : MoreCuts(best);
 }
 
 Status Search::TryCheapPlans() {
@@ -243,19 +284,12 @@ Status Search::TryCheapPlans() {
     GO_RETURN_IF_ERROR(Try(std::move(cuts)));
     GO_RETURN_IF_ERROR(TryCuts(settings, &best));
   }
-  if (!space_.score.empty()) {
-    std::vector<CutSetting> settings;
-    for (double weight : kPolicyWeights) {
-      for (int32_t windows : kCutWindows) {
-        settings.push_back({devices_, {}});
-        settings.back().anneal.policy_weight = weight;
-        settings.back().anneal.windows = windows;
-      }
-    }
-    GO_RETURN_IF_ERROR(TryCuts(settings, &best));
-  }
-  // No two cuts are alike, and which ones suit is known now.
-  for (int32_t k = 0; k < kMoreCuts && !best.devices.empty(); ++k) {
+  return best.devices.empty() ? OkStatus() : MoreCuts(best);
+}
+
+// No two cuts are alike, and which ones suit is known now.
+Status Search::MoreCuts(CutSetting best) {
+  for (int32_t k = 0; k < kMoreCuts; ++k) {
     std::vector<CutSetting> settings(kBatch, best);
     for (CutSetting& setting : settings) {
       setting.anneal.cut_weight *= Jitter();
@@ -420,8 +454,9 @@ StatusOr<Plan> Search::Run() {
         space_, levels_, devices_, options_.schedule, random_.Next());
     (void)refinement_->IsNew(nothing_.state);
     refinement_->Add(nothing_);
-    GO_RETURN_IF_ERROR(TryPolicy());
+    GO_RETURN_IF_ERROR(TryPolicysGuess());
     GO_RETURN_IF_ERROR(TryCheapPlans());
+    GO_RETURN_IF_ERROR(TryPolicy());
     GO_RETURN_IF_ERROR(TryRules());
     GO_RETURN_IF_ERROR(TryMemory());
     GO_RETURN_IF_ERROR(Refine());

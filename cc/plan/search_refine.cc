@@ -164,7 +164,7 @@ SearchMove Refinement::DrawMove(double progress) {
       case SearchMove::kRules:
         return HasRules();
       case SearchMove::kPolicy:
-        return !space_.movable.empty() && !space_.score.empty();
+        return asks_policy_ && !space_.movable.empty() && !space_.score.empty();
       case SearchMove::kCross:
         return !space_.movable.empty() && elite_.size() > 1;
       default:
@@ -205,7 +205,7 @@ SearchState Refinement::Neighbour(SearchMove move, double progress) {
       Cross(&state);
       break;
     case SearchMove::kPolicy:
-      AskPolicy(&state);
+      MoveAsPolicy(&state);
       break;
     case SearchMove::kRecut:
       Recut(&state);
@@ -347,7 +347,7 @@ void Refinement::Cross(SearchState* state) {
   }
 }
 
-void Refinement::AskPolicy(SearchState* state) {
+void Refinement::MoveAsPolicy(SearchState* state) {
   const Clusters& level = DrawLevel();
   const auto count = static_cast<int32_t>(space_.movable.size());
   const int32_t unit = space_.movable[random_.Below(count)];

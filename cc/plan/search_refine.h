@@ -44,6 +44,8 @@ class Refinement {
   // A state that may be gone on from: the best of all, some of the others.
   void Add(Judged judged);
   const Judged& best() const { return elite_.front(); }
+  // Whether the policy's scores are looked at, where there are some.
+  void AskPolicy(bool asks) { asks_policy_ = asks; }
   bool can_move() const { return !space_.movable.empty() || HasRules(); }
 
   // So many neighbours, to be simulated, or fewer where no more new ones are
@@ -66,7 +68,7 @@ class Refinement {
   void MoveOffQueue(SearchState* state);
   void MoveRun(SearchState* state, double progress);
   void Cross(SearchState* state);
-  void AskPolicy(SearchState* state);
+  void MoveAsPolicy(SearchState* state);
   void Recut(SearchState* state);
   void ChangeRules(SearchState* state);
   const Clusters& DrawLevel();
@@ -75,7 +77,7 @@ class Refinement {
                    SearchState* state);
   // Every other time, so that a policy that is wrong cannot stand in the way.
   bool MayAskPolicy() {
-    return !space_.score.empty() && random_.Uniform() < 0.5;
+    return asks_policy_ && !space_.score.empty() && random_.Uniform() < 0.5;
   }
   // Of a unit's choices, other than where it is: away from devices with much
   // to do, and by the policy if it is asked.
@@ -86,6 +88,7 @@ class Refinement {
   const std::vector<int32_t> devices_;
   const bool schedule_;
   SearchRandom random_;
+  bool asks_policy_ = true;
   std::unordered_set<uint64_t> seen_;  // hashes of states
   std::vector<Judged> elite_;          // best first
   SearchState current_;
