@@ -159,6 +159,8 @@ def test_the_table_about_a_policy_compares_it_with_the_best_of_the_others(monkey
     assert "| x | 200 | 80 (0.25) | 100 (0.25) | 160 (0.25) |" in written
     assert "| y | 200 | 45 (0.25) | OOM (0.25) | 50 (0.25) |" in written
     assert "| metis | 20.0% (20.0% to 20.0%) |" in written
+    # The square root of 0.4 times 0.225.
+    assert "| as TensorFlow places it | 70.0% (60.0% to 77.5%) |" in written
     # The square root of 0.5 times 0.9; of 0.8 times 0.9.
     assert "| heft | 32.9% (10.0% to 50.0%) |" in written
     assert "| the best of these | 15.1% (10.0% to 20.0%) |" in written
