@@ -226,6 +226,15 @@ def test_fine_tuning_goes_on_from_the_policy(trained, cases, tmp_path):
     assert any((after[name] != array).any() for name, array in before.items())
 
 
+def test_a_folder_is_of_one_run_at_a_time(cases, tmp_path):
+    taken = run_folder.RunFolder(tmp_path)
+    taken.start(go_graphs.config())
+    with pytest.raises(ValueError, match="another process trains"):
+        train.train(go_graphs.config(), tmp_path, cases=cases[:1])
+    taken.close()
+    assert train.train(go_graphs.config(), tmp_path, cases=cases[:1]).finished
+
+
 def test_fifty_steps_unless_told_otherwise():
     assert finetune.finetune_config(train_config.TrainConfig()).steps == 50
 

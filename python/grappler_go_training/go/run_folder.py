@@ -5,13 +5,15 @@ baselines.jsonl    the best baseline of each case (teacher.TeacherCache)
 checkpoints/       step-00000123.npz, the last few
 steps.jsonl        a line for each step: what the curves show
 curves/            the same for TensorBoard
+lock               held by the process that trains
 """
 
+import fcntl
 import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import tensorflow as tf
@@ -23,6 +25,7 @@ from grappler_go_training.go.train_config import TrainConfig
 
 CONFIG, BASELINES, STEPS = "config.json", "baselines.jsonl", "steps.jsonl"
 CHECKPOINTS, CURVES = "checkpoints", "curves"
+LOCK = "lock"
 # What tells the folder of an exported policy from that of a run.
 SCHEMA = "schema.json"
 
@@ -44,15 +47,18 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = pathlib.Path(path)
         self.checkpoints = self.path / CHECKPOINTS
+        self._lock: IO[str] | None = None
 
     def start(self, config: TrainConfig) -> None:
         """Makes the folder, or finds that the run in it is of the same config.
 
         Raises:
-          ValueError: it is of another; the message names the fields.
+          ValueError: it is of another, and the message names the fields; or another process
+            trains in it.
           OSError: it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._take()
         file = self.path / CONFIG
         if file.exists() and checkpoint.latest(self.checkpoints) is not None:
             before, now = train_config.read(file).to_dict(), config.to_dict()
@@ -66,6 +72,27 @@ class RunFolder:
         part = file.with_name(file.name + ".new")
         part.write_text(text, encoding="utf-8")
         part.replace(file)
+
+    def _take(self) -> None:
+        """The folder for this process alone, until close() or its end, however that comes:
+        two that write checkpoints and steps would undo each other's."""
+        lock = (self.path / LOCK).open("w", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise ValueError(
+                f"{self.path}: another process trains in this folder; stop it, or name another"
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        self._lock = lock
+
+    def close(self) -> None:
+        """Leaves the folder to others."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def append(self, row: Mapping[str, Any]) -> None:
         """One line of steps.jsonl."""

@@ -6,6 +6,7 @@ goes on from its last checkpoint as if it had not.
     print(result.mean_ratio)
 """
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -91,16 +92,16 @@ def train(
       Diverged: a loss was not a number; the message names the last good checkpoint.
     """
     store = RunFolder(folder)
-    store.start(config)
     skipped: list[tuple[str, str]] = []
-    if cases is None:
-        cases = make_cases(config, store.path, on_progress, lambda *why: skipped.append(why))
-    trainer = Trainer(config, store, cases, start_from)
-    try:
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(store.close)
+        store.start(config)
+        if cases is None:
+            cases = make_cases(config, store.path, on_progress, lambda *why: skipped.append(why))
+        trainer = Trainer(config, store, cases, start_from)
+        at_end.callback(trainer.close)
         finished = trainer.run(on_progress, should_stop)
         outcomes = trainer.outcomes() if finished else {}
-    finally:
-        trainer.close()
     return Result(
         steps=trainer.step,
         finished=finished,
