@@ -183,14 +183,14 @@ def _shorter(rows: list[Any], methods: list[str], means: dict[tuple[str, str], f
     judged = [one for one in methods if one in (*results.METHODS, results.SEARCH)]
     others = [one for one in methods if one not in judged]
     cases = list(dict.fromkeys(row.case for row in rows))
+    means = dict(means)
     for case in cases:
         fits = [
             means[case, one] for one in others if math.isfinite(means.get((case, one), math.inf))
         ]
         if fits:
-            means = {**means, (case, "the best of these"): min(fits)}
-        default = next(row.default_us for row in rows if row.case == case)
-        means = {**means, (case, _AS_PLACED): default}
+            means[case, "the best of these"] = min(fits)
+        means[case, _AS_PLACED] = next(row.default_us for row in rows if row.case == case)
     table = []
     for other in [_AS_PLACED, *others, "the best of these"]:
         row = [other]

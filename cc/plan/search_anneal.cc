@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "cc/plan/search_starts.h"
 
@@ -25,18 +24,13 @@ struct Windows {
 
 Windows WindowsOf(const SearchSpace& space, const Clusters& clusters,
                   int32_t count) {
-  std::vector<int32_t> order(space.num_units);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return space.depth[a] < space.depth[b];
-  });
   const auto work = [&](int32_t unit) {
     return space.micros[static_cast<size_t>(unit) * space.num_devices];
   };
   double total = 0, done = 0;
-  for (int32_t u : order) total += work(u);
+  for (int32_t u : space.by_depth) total += work(u);
   std::vector<int32_t> window(space.num_units);
-  for (int32_t u : order) {
+  for (int32_t u : space.by_depth) {
     const auto at = static_cast<int32_t>((done + work(u) / 2) /
                                          std::max(total, 1e-9) * count);
     window[u] = std::clamp(at, 0, count - 1);

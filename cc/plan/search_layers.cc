@@ -1,4 +1,4 @@
-// LayerCut of search_starts.h.
+// LayersOf and LayerCut of search_starts.h.
 #include <algorithm>
 #include <numeric>
 
@@ -15,12 +15,11 @@ constexpr double kLeastWeights = 256;
 
 class Layers {
  public:
-  explicit Layers(const SearchSpace& space)
+  Layers(const SearchSpace& space, const Clusters& units)
       : space_(space),
+        units_(units),
         parent_(space.num_units),
-        label_(space.num_units, -1),
-        made_(Touched(true)),
-        read_(Touched(false)) {
+        label_(space.num_units, -1) {
     std::iota(parent_.begin(), parent_.end(), 0);
     LabelReaders();
     for (int round = 0; round < kRounds; ++round) Spread();
@@ -43,25 +42,6 @@ class Layers {
     return unit;
   }
 
-  // By unit: the tensors that it makes, or reads.
-  IntRows Touched(bool made) const {
-    std::vector<std::vector<int32_t>> of(space_.num_units);
-    for (size_t t = 0; t < space_.tensor_unit.size(); ++t) {
-      const auto tensor = static_cast<int32_t>(t);
-      if (made) {
-        of[space_.tensor_unit[t]].push_back(tensor);
-        continue;
-      }
-      for (int32_t u : space_.tensor_readers[tensor]) of[u].push_back(tensor);
-    }
-    IntRows rows;
-    for (const std::vector<int32_t>& row : of) {
-      rows.values.insert(rows.values.end(), row.begin(), row.end());
-      rows.EndRow();
-    }
-    return rows;
-  }
-
   // Variables that something reads together are of one layer. Constants say
   // nothing: all layers may share them.
   void LabelReaders() {
@@ -74,7 +54,7 @@ class Layers {
     std::vector<int32_t> of_variable(label_);
     for (int32_t u = 0; u < space_.num_units; ++u) {
       if (of_variable[u] >= 0) continue;
-      for (int32_t t : read_[u]) {
+      for (int32_t t : units_.read[u]) {
         const int32_t variable = of_variable[space_.tensor_unit[t]];
         if (variable < 0 || space_.tensor_bytes[t] < kLeastWeights) continue;
         if (label_[u] < 0) {
@@ -104,10 +84,10 @@ class Layers {
     for (int32_t u = 0; u < space_.num_units; ++u) {
       if (label_[u] >= 0) continue;
       bytes.clear();
-      for (int32_t t : read_[u]) {
+      for (int32_t t : units_.read[u]) {
         add(space_.tensor_unit[t], 1 + space_.tensor_bytes[t]);
       }
-      for (int32_t t : made_[u]) {
+      for (int32_t t : units_.made[u]) {
         // What many read says little of any of them.
         const Span<int32_t> readers = space_.tensor_readers[t];
         const double share =
@@ -126,16 +106,20 @@ class Layers {
   }
 
   const SearchSpace& space_;
+  const Clusters& units_;
   std::vector<int32_t> parent_;  // of labels that are one layer
   std::vector<int32_t> label_;   // [num_units]
-  const IntRows made_, read_;
 };
 
 }  // namespace
 
+std::vector<int32_t> LayersOf(const SearchSpace& space, const Clusters& units) {
+  return Layers(space, units).Of();
+}
+
 UnitDevices LayerCut(const SearchSpace& space,
+                     const std::vector<int32_t>& layer,
                      const std::vector<int32_t>& devices, double reach) {
-  const std::vector<int32_t> layer = Layers(space).Of();
   const auto row = static_cast<size_t>(space.num_devices);
   std::vector<double> work(space.num_units, 0.0), depth(space.num_units, 0.0);
   double total = 0;

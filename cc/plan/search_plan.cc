@@ -235,6 +235,7 @@ Status Search::TryPolicy() {
         Start(PolicySample(space_, options_.temperature, stretches, &random_),
               "sample of the policy"));
   }
+  trace_.policy_samples = static_cast<int32_t>(states.size());
   GO_RETURN_IF_ERROR(Try(std::move(states)));
   return best.devices.empty() ? OkStatus() : MoreCuts(best);
 }
@@ -259,6 +260,7 @@ Status Search::TryCheapPlans() {
     states.push_back(Start(ListSchedule(space_, level), "list schedule"));
   }
   GO_RETURN_IF_ERROR(Try(std::move(states)));
+  const std::vector<int32_t> layers = LayersOf(space_, levels_.back());
   CutSetting best;
   for (size_t count = devices_.size(); count >= 2;
        count = count > 2 ? (count + 1) / 2 : 0) {
@@ -279,7 +281,7 @@ Status Search::TryCheapPlans() {
         Start(ContiguousCut(space_, some), "contiguous cut")};
     for (double reach : kLayerReaches) {
       cuts.push_back(
-          Start(LayerCut(space_, some, reach), "cut between layers"));
+          Start(LayerCut(space_, layers, some, reach), "cut between layers"));
     }
     GO_RETURN_IF_ERROR(Try(std::move(cuts)));
     GO_RETURN_IF_ERROR(TryCuts(settings, &best));

@@ -52,6 +52,9 @@ struct SearchTrace {
   };
   int32_t plans = 0;
   double millis = 0;
+  // Plans made by the policy's scores beyond its guess and cuts: its samples.
+  // None where these were far behind the cheap plans.
+  int32_t policy_samples = 0;
   std::vector<Best> best;  // each better than the one before
 };
 

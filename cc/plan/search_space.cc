@@ -1,6 +1,7 @@
 #include "cc/plan/search_space.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "cc/graph/forward_depth.h"
@@ -142,6 +143,11 @@ void FindDepths(SearchSpace* space) {
   for (int32_t u = 0; u < space->num_units; ++u) {
     space->depth.push_back(static_cast<float>(sum[u] / weight[u]));
   }
+  space->by_depth.resize(space->num_units);
+  std::iota(space->by_depth.begin(), space->by_depth.end(), 0);
+  std::stable_sort(
+      space->by_depth.begin(), space->by_depth.end(),
+      [&](int32_t a, int32_t b) { return space->depth[a] < space->depth[b]; });
 }
 
 void FindFusable(SearchSpace* space) {

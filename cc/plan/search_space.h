@@ -83,6 +83,7 @@ struct SearchSpace {
   // [num_units] depth of its work in the graph, where an op of the backward
   // pass counts as deep as the forward op that it reads.
   std::vector<float> depth;
+  std::vector<int32_t> by_depth;  // units, the least deep first
 
   // [num_ops] may become a part of a kernel on an accelerator; with free state
   // and PlanOptions::fusion only, else empty.

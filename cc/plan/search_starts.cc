@@ -6,19 +6,6 @@
 #include <numeric>
 
 namespace grappler_go {
-namespace {
-
-std::vector<int32_t> ByDepth(const SearchSpace& space) {
-  std::vector<int32_t> order(space.num_units);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
-    return space.depth[a] < space.depth[b];
-  });
-  return order;
-}
-
-}  // namespace
-
 UnitDevices OnOneDevice(const SearchSpace& space, int32_t device) {
   UnitDevices result = space.home;
   for (int32_t u : space.movable) {
@@ -46,7 +33,7 @@ UnitDevices PolicyArgmax(const SearchSpace& space) {
 UnitDevices PolicySample(const SearchSpace& space, double temperature,
                          int32_t stretches, SearchRandom* random) {
   UnitDevices result = space.home;
-  const std::vector<int32_t> order = ByDepth(space);
+  const std::vector<int32_t>& order = space.by_depth;
   std::vector<double> noise(space.num_devices, 0.0);
   const double scale = 1.0 / std::max(temperature, 1e-6);
   int64_t stretch = -1;
@@ -94,7 +81,7 @@ UnitDevices ContiguousCut(const SearchSpace& space,
   }
   size_t part = 0;
   double until = total * speed[0] / all;
-  for (int32_t u : ByDepth(space)) {
+  for (int32_t u : space.by_depth) {
     const double work = space.micros[u * row + devices[0]];
     while (done + work / 2 > until && part + 1 < devices.size()) {
       until += total * speed[++part] / all;

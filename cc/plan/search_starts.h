@@ -31,14 +31,18 @@ UnitDevices PolicySample(const SearchSpace& space, double temperature,
 UnitDevices ContiguousCut(const SearchSpace& space,
                           const std::vector<int32_t>& devices);
 
+// [num_units] the layer of each unit, named by one of its units; -1: of none. A
+// layer is what reads the same variables, with all that hands most of its bytes
+// to it or takes most from it. `units`: UnitClusters().
+std::vector<int32_t> LayersOf(const SearchSpace& space, const Clusters& units);
+
 // Layers, in the order of their depth, in as many contiguous parts as
-// `devices`. A layer is what reads the same variables, with all that hands most
-// of its bytes to it or takes most from it: what a program unrolls over time is
-// cut between its layers, where ContiguousCut would cut time. A layer is whole:
-// `reach` in [0, 1] says which point of its work has to be in a device's part
-// for it to go there, and so who gets more than an equal part, the first
-// devices (0) or the last (1).
+// `devices`: what a program unrolls over time is cut between its layers, where
+// ContiguousCut would cut time. A layer is whole: `reach` in [0, 1] says which
+// point of its work has to be in a device's part for it to go there, and so who
+// gets more than an equal part, the first devices (0) or the last (1).
 UnitDevices LayerCut(const SearchSpace& space,
+                     const std::vector<int32_t>& layers,
                      const std::vector<int32_t>& devices, double reach);
 
 // Ops by the longest way to the end of the step, each where it ends earliest:

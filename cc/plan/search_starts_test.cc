@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cc/graph/wire.h"
@@ -33,16 +34,20 @@ std::string TwoChains(int length) {
 
 class SearchStartsTest : public ::testing::Test {
  protected:
-  SearchStartsTest() : bytes_(TwoChains(20)) {
-    graph_ = *OpGraph::Parse(bytes_, {});
+  SearchStartsTest() {
     for (int k = 0; k < 2; ++k) {
       Device& device = machine_.devices.emplace_back();
       device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
       device.type = "GPU";
     }
-    logits_.num_ops = graph_.num_ops();
     logits_.num_devices = 2;
     options_.free_state = true;
+    Load(TwoChains(20));
+  }
+  void Load(std::string bytes) {
+    bytes_ = std::move(bytes);
+    graph_ = *OpGraph::Parse(bytes_, {});
+    logits_.num_ops = graph_.num_ops();
   }
   SearchSpace Space() {
     return *MakeSearchSpace(graph_, machine_, logits_, options_);
@@ -184,14 +189,17 @@ TEST_F(SearchStartsTest, AContiguousCutFollowsDepthAndSpeed) {
   EXPECT_EQ(cut[Unit(space, "b19")], 1);
 }
 
-// Two layers, unrolled: each has a variable that all of its steps read.
-TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
+// Two layers, unrolled: each has a variable that all of its steps read. The
+// constant that all read, and what waits for both variables, is of no layer.
+TEST_F(SearchStartsTest, CutsBetweenLayersWhereStepsAreUnrolled) {
   const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
   const GraphBuilder::Attrs read = {{"dtype", TypeAttrValue(kFloat)}};
   GraphBuilder builder;
   builder.Arg("x", {64, 64}).VarArg("w0", {64, 64}).VarArg("w1", {64, 64});
   builder.Node("read0", "ReadVariableOp", {"w0"}, read)
-      .Node("read1", "ReadVariableOp", {"w1"}, read);
+      .Node("read1", "ReadVariableOp", {"w1"}, read)
+      .Const("half", {64, 64})
+      .Node("both", "NoOp", {"^read0", "^read1"});
   constexpr int kSteps = 12;
   std::string state[2] = {"x", "x"};
   for (int k = 0; k < kSteps; ++k) {
@@ -201,36 +209,26 @@ TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
       const std::string weights = "read" + std::to_string(layer);
       builder.Node("sum" + at, "AddV2", {below, state[layer]}, t)
           .Node("product" + at, "MatMul", {"sum" + at, weights}, t)
-          .Node("tanh" + at, "Tanh", {"product" + at}, t);
+          .Node("scaled" + at, "Mul", {"product" + at, "half"}, t)
+          .Node("tanh" + at, "Tanh", {"scaled" + at}, t);
       below = state[layer] = "tanh" + at;
     }
   }
-  const std::string bytes = builder.Build();
-  const OpGraph graph = *OpGraph::Parse(bytes, {});
-  Machine machine;
-  for (int k = 0; k < 2; ++k) {
-    Device& device = machine.devices.emplace_back();
-    device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
-    device.type = "GPU";
-  }
-  Logits logits;
-  logits.num_ops = graph.num_ops();
-  logits.num_devices = 2;
-  PlanOptions options;
-  options.free_state = true;
-  const SearchSpace space = *MakeSearchSpace(graph, machine, logits, options);
+  Load(builder.Build());
+  const SearchSpace space = Space();
+  const std::vector<int32_t> units = LayersOf(space, UnitClusters(space, 1.0));
   auto device_in = [&](const UnitDevices& cut, const char* op, int layer,
                        int k) {
     const std::string name =
         op + std::to_string(layer) + "_" + std::to_string(k);
-    return cut[space.unit_of[graph.find(name)]];
+    return cut[space.unit_of[graph_.find(name)]];
   };
-  const UnitDevices layers = LayerCut(space, {0, 1}, 0.5);
+  const UnitDevices layers = LayerCut(space, units, {0, 1}, 0.5);
   // The first layer's work ends, and the second's begins, where the parts meet.
-  const UnitDevices second = LayerCut(space, {0, 1}, 1.0);
+  const UnitDevices second = LayerCut(space, units, {0, 1}, 1.0);
   EXPECT_EQ(device_in(second, "product", 1, 0), 1);
   for (int k = 0; k < kSteps; ++k) {
-    for (const char* op : {"product", "tanh"}) {
+    for (const char* op : {"product", "scaled", "tanh"}) {
       EXPECT_EQ(device_in(layers, op, 0, k), 0) << op << k;
       EXPECT_EQ(device_in(layers, op, 1, k), 1) << op << k;
     }
@@ -241,7 +239,7 @@ TEST(LayerCutTest, CutsBetweenLayersWhereStepsAreUnrolled) {
 }
 
 // Three equal layers on two devices.
-TEST(LayerCutTest, ReachSaysWhoGetsMore) {
+TEST_F(SearchStartsTest, ReachSaysWhoGetsMore) {
   const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
   const GraphBuilder::Attrs read = {{"dtype", TypeAttrValue(kFloat)}};
   GraphBuilder builder;
@@ -253,25 +251,14 @@ TEST(LayerCutTest, ReachSaysWhoGetsMore) {
     builder.Node("product" + layer, "MatMul", {below, "read" + layer}, t);
     below = "product" + layer;
   }
-  const std::string bytes = builder.Build();
-  const OpGraph graph = *OpGraph::Parse(bytes, {});
-  Machine machine;
-  for (int k = 0; k < 2; ++k) {
-    Device& device = machine.devices.emplace_back();
-    device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
-    device.type = "GPU";
-  }
-  Logits logits;
-  logits.num_ops = graph.num_ops();
-  logits.num_devices = 2;
-  PlanOptions options;
-  options.free_state = true;
-  const SearchSpace space = *MakeSearchSpace(graph, machine, logits, options);
+  Load(builder.Build());
+  const SearchSpace space = Space();
+  const std::vector<int32_t> units = LayersOf(space, UnitClusters(space, 1.0));
   auto devices = [&](double reach) {
-    const UnitDevices cut = LayerCut(space, {0, 1}, reach);
+    const UnitDevices cut = LayerCut(space, units, {0, 1}, reach);
     std::string found;
     for (const char* op : {"product0", "product1", "product2"}) {
-      found += std::to_string(cut[space.unit_of[graph.find(op)]]);
+      found += std::to_string(cut[space.unit_of[graph_.find(op)]]);
     }
     return found;
   };

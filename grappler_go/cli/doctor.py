@@ -219,7 +219,7 @@ def _policy(spec: str) -> Iterator[Finding]:
     except (ValueError, OSError, TypeError, RuntimeError) as error:
         yield Finding("policy", "bad", common.one_line(error), "choose another with --policy")
         return
-    folder = native.default_policy_path() if spec == "default" else pathlib.Path(spec)
+    folder = native.default_policy_path() if spec == "default" else native.policy_folder(spec)
     card = folder / "card.json"
     text = policy.name if policy is not None else spec
     if card.is_file():
