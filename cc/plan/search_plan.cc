@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cc/plan/search_clusters.h"
@@ -62,7 +63,9 @@ class Search {
   void AddRules(SearchState* state) const;
   double Jitter() { return std::exp(1.5 * (random_.Uniform() - 0.5)); }
   // Simulates as many as there is budget for and keeps what is good.
-  Status Try(std::vector<SearchState> states);
+  // `lowest`: lowered to the best score among them.
+  Status Try(std::vector<SearchState> states,
+             std::optional<SearchScore>* lowest = nullptr);
   void Note(const Judged& judged);
   Status DoNothing();
   Status TryPolicysGuess();
@@ -73,7 +76,8 @@ class Search {
     std::vector<int32_t> devices;
     AnnealOptions anneal;
   };
-  Status TryCuts(const std::vector<CutSetting>& settings, CutSetting* best);
+  Status TryCuts(const std::vector<CutSetting>& settings, CutSetting* best,
+                 std::optional<SearchScore>* lowest = nullptr);
   Status MoreCuts(CutSetting best);
   Status TryRules();
   Status TryMemory();
@@ -92,9 +96,7 @@ class Search {
   std::unique_ptr<Refinement> refinement_;
   Judged nothing_;
   bool has_nothing_ = false;
-  // Of what Try() simulated since has_tried_ was last set to false.
-  SearchScore best_tried_, guess_;
-  bool has_tried_ = false, has_guess_ = false;
+  std::optional<SearchScore> policys_best_;  // of its guess and its cuts
 };
 
 std::vector<int32_t> Search::UsedDevices() const {
@@ -134,7 +136,8 @@ void Search::Note(const Judged& judged) {
                          judged.state.maker});
 }
 
-Status Search::Try(std::vector<SearchState> states) {
+Status Search::Try(std::vector<SearchState> states,
+                   std::optional<SearchScore>* lowest) {
   states.erase(std::remove_if(states.begin(), states.end(),
                               [&](const SearchState& state) {
                                 return !refinement_->IsNew(state);
@@ -151,8 +154,9 @@ Status Search::Try(std::vector<SearchState> states) {
     StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(batch));
     if (!judged.ok()) return judged.status();
     for (Judged& one : *judged) {
-      if (!has_tried_ || one.score < best_tried_) best_tried_ = one.score;
-      has_tried_ = true;
+      if (lowest != nullptr && (!*lowest || one.score < **lowest)) {
+        *lowest = one.score;
+      }
       const bool is_best =
           trace_.best.empty() || one.score < refinement_->best().score;
       if (is_best) Note(one);
@@ -194,16 +198,12 @@ void Search::MakeLevels() {
 // First, whatever the budget.
 Status Search::TryPolicysGuess() {
   if (space_.score.empty() || space_.movable.empty()) return OkStatus();
-  has_tried_ = false;
   SearchState guess = Start(PolicyArgmax(space_), "policy");
   if (options_.schedule && space_.free_state() &&
       !space_.logits->schedule.empty()) {
     guess.priority = Priority::kPolicy;
   }
-  GO_RETURN_IF_ERROR(Try({std::move(guess)}));
-  guess_ = best_tried_;
-  has_guess_ = has_tried_;
-  return OkStatus();
+  return Try({std::move(guess)}, &policys_best_);
 }
 
 // After the cheap plans, which are there to compare it with. The guess may be
@@ -220,10 +220,10 @@ Status Search::TryPolicy() {
     }
   }
   CutSetting best;
-  GO_RETURN_IF_ERROR(TryCuts(settings, &best));
-  const bool is_near = has_tried_ &&
-                       best_tried_.excess_bytes <= others.excess_bytes &&
-                       best_tried_.micros <= kNear * others.micros;
+  GO_RETURN_IF_ERROR(TryCuts(settings, &best, &policys_best_));
+  const bool is_near = policys_best_ &&
+                       policys_best_->excess_bytes <= others.excess_bytes &&
+                       policys_best_->micros <= kNear * others.micros;
   refinement_->AskPolicy(is_near);
   if (!is_near) return OkStatus();
   std::vector<SearchState> states;
@@ -307,7 +307,7 @@ Status Search::MoreCuts(CutSetting best) {
 
 // `best` becomes that of them which gave the best plan so far, if one did.
 Status Search::TryCuts(const std::vector<CutSetting>& settings,
-                       CutSetting* best) {
+                       CutSetting* best, std::optional<SearchScore>* lowest) {
   for (size_t first = 0; first < settings.size(); first += kBatch) {
     const size_t end = std::min(settings.size(), first + kBatch);
     std::vector<SearchState> states;
@@ -324,7 +324,7 @@ Status Search::TryCuts(const std::vector<CutSetting>& settings,
     }
     std::vector<UnitDevices> cuts;
     for (const SearchState& state : states) cuts.push_back(state.device);
-    GO_RETURN_IF_ERROR(Try(std::move(states)));
+    GO_RETURN_IF_ERROR(Try(std::move(states), lowest));
     for (size_t k = 0; k < cuts.size(); ++k) {
       if (cuts[k] == refinement_->best().state.device) {
         *best = settings[first + k];
