@@ -132,6 +132,8 @@ std::vector<int32_t> SearchJudge::GroupsOf(const SearchState& state,
     return std::move(plan.fusion_group);
   }
   if (space.fuses.empty()) return {};
+  const std::vector<uint8_t>& fuses =
+      state.fusion == FusionRule::kPolicy ? space.policy_fuses : space.fuses;
   const bool recomputes =
       state.memory != nullptr && state.memory->num_recomputed() > 0;
   // Those of one rule are no candidates of the other's. Chains may be
@@ -143,7 +145,7 @@ std::vector<int32_t> SearchJudge::GroupsOf(const SearchState& state,
   }
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     const bool on_cpu = space.machine->devices[micros.device[i]].type == "CPU";
-    if (!space.fuses[i] || on_cpu) continue;
+    if (!fuses[i] || on_cpu) continue;
     // As in FindFusionCandidates: no group may wait for a clone.
     if (recomputes &&
         (graph.has(i, kBackward) || state.memory->recompute[i] != 0)) {

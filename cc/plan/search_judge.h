@@ -24,6 +24,8 @@ enum class FusionRule : uint8_t {
   // by GroupByLevel.
   kChains,
   kLevels,
+  // kLevels, of the ops that the policy would not leave alone.
+  kPolicy,
   // DecideFusion, with all of its caution: for programs.
   kDecided,
 };

@@ -203,6 +203,7 @@ Status Search::TryPolicysGuess() {
       !space_.logits->schedule.empty()) {
     guess.priority = Priority::kPolicy;
   }
+  if (!space_.policy_fuses.empty()) guess.fusion = FusionRule::kPolicy;
   return Try({std::move(guess)}, &policys_best_);
 }
 
@@ -343,6 +344,7 @@ Status Search::TryRules() {
   if (!space_.fuses.empty()) {
     rules = {FusionRule::kNone, FusionRule::kChains, FusionRule::kLevels};
   }
+  if (!space_.policy_fuses.empty()) rules.push_back(FusionRule::kPolicy);
   std::vector<Priority> priorities = {Priority::kFirstReady};
   if (options_.schedule) priorities.push_back(Priority::kCriticalPath);
   if (options_.schedule && !space_.logits->schedule.empty()) {

@@ -113,6 +113,29 @@ TEST_F(SearchPlanTest, TwoTowersRunSideBySide) {
   EXPECT_GT(plan.num_groups(), 0);
 }
 
+TEST_F(SearchPlanTest, APolicyThatFusesNothingIsNotTakenAtItsWord) {
+  const double without_it = Search().micros_after;
+  logits_.fusion.assign(graph_.num_ops(), 0.0f);
+  const Plan plan = Search();
+  EXPECT_GT(plan.num_groups(), 0);
+  EXPECT_LT(plan.micros_after, 1.02 * without_it);
+}
+
+TEST_F(SearchPlanTest, TheFirstPlanAfterNothingFusesWhatThePolicyWould) {
+  search_.max_plans = 2;
+  logits_.device.assign(static_cast<size_t>(3) * graph_.num_ops(), 0.0f);
+  logits_.fusion.assign(graph_.num_ops(), 0.0f);
+  for (const char* name : {"left0_tanh", "left0_neg"}) {
+    logits_.fusion[graph_.find(name)] = 1.0f;
+  }
+  const Plan plan = Search();
+  ASSERT_EQ(plan.num_groups(), 1);
+  const std::vector<int32_t>& group = plan.fusion_group;
+  EXPECT_EQ(group[graph_.find("left0_tanh")], group[graph_.find("left0_neg")]);
+  EXPECT_GE(group[graph_.find("left0_neg")], 0);
+  EXPECT_EQ(group[graph_.find("left1_neg")], -1);
+}
+
 TEST_F(SearchPlanTest, WhatIsPredictedIsWhatTheSimulatorSaysOfThePlan) {
   const Plan plan = Search();
   const Simulation step = Simulate(plan);

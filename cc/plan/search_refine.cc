@@ -381,8 +381,8 @@ void Refinement::ChangeRules(SearchState* state) {
   if (state->fusion == FusionRule::kNone || wait == nullptr ||
       random_.Uniform() < 0.1) {
     constexpr FusionRule kRules[] = {FusionRule::kNone, FusionRule::kChains,
-                                     FusionRule::kLevels};
-    state->fusion = kRules[random_.Below(3)];
+                                     FusionRule::kLevels, FusionRule::kPolicy};
+    state->fusion = kRules[random_.Below(space_.policy_fuses.empty() ? 3 : 4)];
     return;
   }
   // Groups around something on the critical path are split, or merged.

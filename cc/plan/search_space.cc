@@ -154,8 +154,7 @@ void FindFusable(SearchSpace* space) {
   if (!space->free_state() || !space->options.fusion) return;
   const int32_t n = space->graph->num_ops();
   Logits willing;
-  willing.fusion = space->logits->fusion;
-  if (willing.fusion.empty()) willing.fusion.assign(n, 1.0f);
+  willing.fusion.assign(n, 1.0f);
   Plan nothing;
   nothing.free_state = true;
   const FusionCandidates candidates = FindFusionCandidates(
@@ -164,6 +163,13 @@ void FindFusable(SearchSpace* space) {
   for (int32_t i = 0; i < n; ++i) {
     space->fuses[i] =
         candidates.is(i) && FusesOnGpu(space->graph->def(i).op_class);
+  }
+  if (space->logits->fusion.empty()) return;
+  space->policy_fuses = space->fuses;
+  for (int32_t i = 0; i < n; ++i) {
+    if (space->logits->fusion[i] <= 0 && !space->graph->has(i, kConstant)) {
+      space->policy_fuses[i] = 0;
+    }
   }
 }
 

@@ -86,8 +86,9 @@ struct SearchSpace {
   std::vector<int32_t> by_depth;  // units, the least deep first
 
   // [num_ops] may become a part of a kernel on an accelerator; with free state
-  // and PlanOptions::fusion only, else empty.
-  std::vector<uint8_t> fuses;
+  // and PlanOptions::fusion only, else empty. And those of them that the policy
+  // would not leave alone; empty: it says nothing of fusion.
+  std::vector<uint8_t> fuses, policy_fuses;
 
   // What is handed from one unit to others: tensors and, of no bytes, control
   // edges. Of each the unit that makes it, its bytes, and the units that read
