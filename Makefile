@@ -51,28 +51,31 @@ build: $(STAMPS)/installed  ## compile the plugin and the extension in place
 	$(NATIVE) native
 
 # ---- tests ----
-test: test-cc test-py coverage  ## set up, then every test, with coverage of C++ and Python
+test: test-cc test-py  ## set up, then every test
 
-# Not optimised, with line counters, in objects of their own.
-TEST_BUILD = BUILD=build/test COVERAGE=--coverage
-test-cc: $(STAMPS)/dev  ## the C++ tests, with line counters
-	find build/test -name '*.gcda' -delete 2>/dev/null || true
-	$(NATIVE) $(TEST_BUILD) test
+test-cc: $(STAMPS)/dev  ## the C++ tests
+	$(NATIVE) test
 
 test-py: $(STAMPS)/dev build  ## the Python tests
-	rm -f .coverage .coverage.*
-	$(PYTEST) --cov --cov-report= $(PYTEST_ARGS)
-	$(PYTEST) --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+	$(PYTEST) tests/go $(PYTEST_ARGS)
 
-test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds, without coverage
+test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds
 	$(PYTEST) -m 'not slow' -x -q $(PYTEST_ARGS)
 	$(PYTEST) -m 'not slow' -x -q tests/go $(PYTEST_ARGS)
 
-coverage: $(STAMPS)/dev  ## report what the last run of the tests covered
+# With counters, which take a quarter of the time: objects of their own, and
+# the Python tests once more.
+coverage: $(STAMPS)/dev build  ## every test, and what the tests cover of C++ and Python
+	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
+	$(NATIVE) BUILD=build/coverage COVERAGE=--coverage test
+	rm -f .coverage .coverage.*
+	$(PYTEST) --cov --cov-report= $(PYTEST_ARGS)
+	$(PYTEST) --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)
 	@echo "== coverage of C++ by the C++ tests (the bindings are tested from Python)"
 	@$(VENV)/bin/gcovr --root . --filter cc/ --exclude '.*_(test|benchmark)\.cc' \
 	  --exclude cc/testing/ --exclude-throw-branches --gcov-ignore-parse-errors=all \
-	  --sort uncovered-percent --txt-summary --txt build/coverage-cc.txt build/test
+	  --sort uncovered-percent --txt-summary --txt build/coverage-cc.txt build/coverage
 	@echo "   by file: build/coverage-cc.txt"
 	@echo "== coverage of Python"
 	@$(VENV)/bin/coverage report --data-file .coverage | tee build/coverage-py.txt | tail -n 3

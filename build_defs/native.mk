@@ -77,9 +77,19 @@ $(BUILD)/lib/%.o: cc/%.cc
 test_folders := $(sort $(patsubst cc/%/,%,$(dir $(tests_cc))))
 test_programs := $(test_folders:%=$(BUILD)/test/%/all_tests)
 
+TEST_CXX = $(CXX) $(TEST_OPT) $(COVERAGE) $(CXXFLAGS_ALL)
 $(BUILD)/test/%.o: cc/%.cc
 	@mkdir -p $(@D)
-	$(CXX) $(TEST_OPT) $(COVERAGE) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(TEST_CXX) $(PRECOMPILED) -MMD -MP -c $< -o $@
+
+# GoogleTest's header takes as long to read as an ordinary test behind it.
+precompiled := $(BUILD)/test/precompiled.h
+$(precompiled).gch:
+	@mkdir -p $(@D)
+	echo '#include <gtest/gtest.h>' > $(precompiled)
+	$(TEST_CXX) -x c++-header $(precompiled) -o $@
+$(call objects,test,$(tests_cc)): PRECOMPILED = -include $(precompiled)
+$(call objects,test,$(tests_cc)): $(precompiled).gch
 
 $(BUILD)/test/libcore.a: $(call objects,test,$(library_cc) $(helpers_cc))
 	rm -f $@ && $(AR) rcs $@ $^

@@ -162,6 +162,7 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("fusion", options.fusion);
   visit("memory", options.memory);
   visit("free_state", options.free_state);
+  visit("cut_by_policy", options.cut_by_policy);
   visit("first_is_home", options.first_is_home);
   visit("min_gain", options.min_gain);
   visit("memory_limit", options.memory_limit);

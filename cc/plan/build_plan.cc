@@ -8,6 +8,7 @@
 #include "cc/plan/contraction.h"
 #include "cc/plan/eligibility.h"
 #include "cc/plan/memory_margin.h"
+#include "cc/plan/policy_cut.h"
 #include "cc/plan/simulate_plan.h"
 #include "cc/sim/liveness.h"
 
@@ -183,7 +184,11 @@ StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
   plan.fingerprint = graph.fingerprint();
   plan.num_ops = graph.num_ops();
   plan.machine = machine.name;
-  if (options.device) {
+  if (options.device && options.cut_by_policy) {
+    Logits cut = logits;
+    GO_RETURN_IF_ERROR(CutByPolicy(graph, machine, options, &cut));
+    DecideDevices(graph, machine, cut, options, &plan, why);
+  } else if (options.device) {
     DecideDevices(graph, machine, logits, options, &plan, why);
   }
   if (options.memory) {

@@ -22,6 +22,9 @@ struct PlanOptions {
   bool device = true, fusion = true, memory = true;
   // Plans for the simulator alone: see Plan::free_state.
   bool free_state = false;
+  // Scores of devices are an opinion, weighed against transfers and balance
+  // (policy_cut.h), and not an order for each op.
+  bool cut_by_policy = false;
   // What is on none of the machine's devices counts as on its first, as in the
   // simulator: for graphs that were captured elsewhere. With free state always.
   bool first_is_home = false;

@@ -282,4 +282,17 @@ Clusters Coarsen(const SearchSpace& space, const Clusters& fine, int32_t target,
   return current;
 }
 
+std::vector<Clusters> ClusterLevels(const SearchSpace& space,
+                                    double activation_scale,
+                                    SearchRandom* random) {
+  constexpr int32_t kCounts[] = {16, 64, 256, 1024};
+  std::vector<Clusters> levels = {UnitClusters(space, activation_scale)};
+  for (size_t k = std::size(kCounts); k-- > 0;) {
+    if (levels.front().count <= kCounts[k]) continue;
+    levels.insert(levels.begin(),
+                  Coarsen(space, levels.front(), kCounts[k], random));
+  }
+  return levels;
+}
+
 }  // namespace grappler_go

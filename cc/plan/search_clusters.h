@@ -41,6 +41,12 @@ Clusters UnitClusters(const SearchSpace& space, double activation_scale);
 Clusters Coarsen(const SearchSpace& space, const Clusters& fine, int32_t target,
                  SearchRandom* random);
 
+// Levels of clusters from coarse to fine: 16, 64, 256 and 1024 of them, as far
+// as there are more units, and behind them the units.
+std::vector<Clusters> ClusterLevels(const SearchSpace& space,
+                                    double activation_scale,
+                                    SearchRandom* random);
+
 }  // namespace grappler_go
 
 #endif  // GRAPPLER_GO_PLAN_SEARCH_CLUSTERS_H_

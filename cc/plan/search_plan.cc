@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "cc/plan/policy_cut.h"
 #include "cc/plan/search_clusters.h"
 #include "cc/plan/search_judge.h"
 #include "cc/plan/search_refine.h"
@@ -18,8 +19,6 @@ namespace {
 
 using Clock = SearchJudge::Clock;
 
-// How many clusters a level has, from coarse to fine; behind them the units.
-constexpr int32_t kLevels[] = {16, 64, 256, 1024};
 // How dear a transfer is in the cuts that a search begins with.
 constexpr double kCutWeights[] = {0.1, 0.3, 1.0, 3.0};
 // In how many stretches of the graph each of them has the devices share work.
@@ -49,12 +48,11 @@ class Search {
         begin_(begin),
         trace_(*trace),
         random_(options.seed),
-        devices_(UsedDevices()) {}
+        devices_(UsedDevices(space)) {}
 
   StatusOr<Plan> Run();
 
  private:
-  std::vector<int32_t> UsedDevices() const;
   double Millis() const {
     return std::chrono::duration<double, std::milli>(Clock::now() - begin_)
         .count();
@@ -98,18 +96,6 @@ class Search {
   bool has_nothing_ = false;
   std::optional<SearchScore> policys_best_;  // of its guess and its cuts
 };
-
-std::vector<int32_t> Search::UsedDevices() const {
-  std::vector<uint8_t> used(space_.num_devices, 0);
-  for (int32_t u : space_.movable) {
-    for (int32_t d : space_.choices[u]) used[d] = 1;
-  }
-  std::vector<int32_t> devices;
-  for (int32_t d = 0; d < space_.num_devices; ++d) {
-    if (used[d]) devices.push_back(d);
-  }
-  return devices;
-}
 
 void Search::AddRules(SearchState* state) const {
   if (!space_.free_state()) {
@@ -187,24 +173,25 @@ void Search::MakeLevels() {
   for (const DeviceUse& use : nothing_.simulation.devices) {
     peak += static_cast<double>(use.peak_bytes - use.resident_bytes);
   }
-  levels_.push_back(UnitClusters(space_, peak / outputs));
-  for (size_t k = std::size(kLevels); k-- > 0;) {
-    if (levels_.front().count <= kLevels[k]) continue;
-    levels_.insert(levels_.begin(),
-                   Coarsen(space_, levels_.front(), kLevels[k], &random_));
-  }
+  levels_ = ClusterLevels(space_, peak / outputs, &random_);
 }
 
 // First, whatever the budget.
 Status Search::TryPolicysGuess() {
   if (space_.score.empty() || space_.movable.empty()) return OkStatus();
-  SearchState guess = Start(PolicyArgmax(space_), "policy");
-  if (options_.schedule && space_.free_state() &&
-      !space_.logits->schedule.empty()) {
-    guess.priority = Priority::kPolicy;
+  std::vector<SearchState> guesses = {
+      Start(MultilevelCut(space_, levels_, devices_, PolicyArgmax(space_),
+                          PolicyCutOptions(), &random_),
+            "policy's cut"),
+      Start(PolicyArgmax(space_), "policy")};
+  for (SearchState& guess : guesses) {
+    if (options_.schedule && space_.free_state() &&
+        !space_.logits->schedule.empty()) {
+      guess.priority = Priority::kPolicy;
+    }
+    if (!space_.policy_fuses.empty()) guess.fusion = FusionRule::kPolicy;
   }
-  if (!space_.policy_fuses.empty()) guess.fusion = FusionRule::kPolicy;
-  return Try({std::move(guess)}, &policys_best_);
+  return Try(std::move(guesses), &policys_best_);
 }
 
 // After the cheap plans, which are there to compare it with. The guess may be

@@ -1,12 +1,13 @@
 // The best plan that a budget of simulations finds: devices, fusion, schedule
 // and memory judged together, by one simulated time.
 //
-// It starts from doing nothing, cheap plans (search_starts.h), the policy's
-// best guess, and cuts that weigh the policy's opinion against balance and
-// transfers; where these are about as good as the others, from samples of the
-// policy, too. It simulates them, and refines the best: clusters of ops go
-// where the policy would rather have them, or away from where the simulated
-// step waits; groups and priorities change with them.
+// It starts from doing nothing, what the policy says (as a cut, policy_cut.h,
+// and op by op), cheap plans (search_starts.h), and more cuts that weigh the
+// policy's opinion against balance and transfers; where these are about as good
+// as the others, from samples of the policy, too. It simulates them, and
+// refines the best: clusters of ops go where the policy would rather have them,
+// or away from where the simulated step waits; groups and priorities change
+// with them.
 #ifndef GRAPPLER_GO_PLAN_SEARCH_PLAN_H_
 #define GRAPPLER_GO_PLAN_SEARCH_PLAN_H_
 

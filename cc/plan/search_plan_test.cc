@@ -70,6 +70,13 @@ class SearchPlanTest : public ::testing::Test {
     logits_.num_ops = graph_.num_ops();
     logits_.num_devices = static_cast<int32_t>(machine_.devices.size());
   }
+  void PutTowersApart() {
+    logits_.device.assign(graph_.num_ops() * 3, 0.0f);
+    for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+      const bool right = graph_.name(i).substr(0, 5) == "right";
+      logits_.device[3 * i + (right ? 1 : 0)] = 9.0f;
+    }
+  }
   Plan Search() {
     StatusOr<Plan> plan =
         SearchPlan(graph_, machine_, logits_, options_, search_, &trace_);
@@ -123,7 +130,7 @@ TEST_F(SearchPlanTest, APolicyThatFusesNothingIsNotTakenAtItsWord) {
 
 TEST_F(SearchPlanTest, TheFirstPlanAfterNothingFusesWhatThePolicyWould) {
   search_.max_plans = 2;
-  logits_.device.assign(static_cast<size_t>(3) * graph_.num_ops(), 0.0f);
+  PutTowersApart();
   logits_.fusion.assign(graph_.num_ops(), 0.0f);
   for (const char* name : {"left0_tanh", "left0_neg"}) {
     logits_.fusion[graph_.find(name)] = 1.0f;
@@ -244,14 +251,10 @@ TEST_F(SearchPlanTest, WhatIsSwitchedOffIsNotDecided) {
 // The policy puts the towers apart, which is right; with one plan beside doing
 // nothing there is no other way to find that.
 TEST_F(SearchPlanTest, ItBeginsWithWhatThePolicySays) {
-  logits_.device.assign(graph_.num_ops() * 3, 0.0f);
-  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
-    const bool right = graph_.name(i).substr(0, 5) == "right";
-    logits_.device[3 * i + (right ? 1 : 0)] = 9.0f;
-  }
+  PutTowersApart();
   search_.max_plans = 2;
   const Plan plan = Search();
-  EXPECT_EQ(trace_.best.back().maker, "policy");
+  EXPECT_EQ(trace_.best.back().maker, "policy's cut");
   EXPECT_EQ(plan.device[graph_.find("right3")], 1);
   EXPECT_EQ(plan.device[graph_.find("left3")], 0);
 }

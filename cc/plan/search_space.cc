@@ -238,6 +238,18 @@ bool SearchSpace::MayBeOn(int32_t unit, int32_t device) const {
   return false;
 }
 
+std::vector<int32_t> UsedDevices(const SearchSpace& space) {
+  std::vector<uint8_t> used(space.num_devices, 0);
+  for (int32_t u : space.movable) {
+    for (int32_t d : space.choices[u]) used[d] = 1;
+  }
+  std::vector<int32_t> devices;
+  for (int32_t d = 0; d < space.num_devices; ++d) {
+    if (used[d]) devices.push_back(d);
+  }
+  return devices;
+}
+
 StatusOr<SearchSpace> MakeSearchSpace(const OpGraph& graph,
                                       const Machine& machine,
                                       const Logits& logits,

@@ -109,6 +109,9 @@ struct SearchSpace {
   bool MayBeOn(int32_t unit, int32_t device) const;
 };
 
+// Those that some unit has a choice of.
+std::vector<int32_t> UsedDevices(const SearchSpace& space);
+
 // Everything must outlive the result. Errors: what Machine::Validate finds.
 StatusOr<SearchSpace> MakeSearchSpace(const OpGraph& graph,
                                       const Machine& machine,

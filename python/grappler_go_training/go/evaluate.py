@@ -7,6 +7,7 @@ seconds, for everyone.
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 import os
 import pathlib
@@ -177,7 +178,7 @@ class _Asker:
         if method == POLICY_SEARCH:
             step = self._searched(scores, budget, seed)
             return _found(1e3 * step.step_ms, step.out_of_memory, time.monotonic() - started, "")
-        best = outcome_of(self._case, scores)
+        best = outcome_of(self._first_choice(method), scores)
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
             if budget.seconds is not None and time.monotonic() - started >= budget.seconds:
@@ -189,6 +190,15 @@ class _Asker:
                 tried = pool.map(functools.partial(outcome_of, self._case), drawn)
                 best = min([best, *tried], key=_rank)
         return _found(best.step_us, best.out_of_memory, time.monotonic() - started, "")
+
+    def _first_choice(self, method: str) -> Case:
+        """Draws are orders for each op, and so is what they are compared with; a single
+        choice of devices is weighed against what it sends (cc/plan/policy_cut.h)."""
+        if method == POLICY_BEST:
+            return self._case
+        return dataclasses.replace(
+            self._case, options={**self._case.options, "cut_by_policy": True}
+        )
 
     def _warm_up(self, policy: JudgedPolicy, method: str) -> None:
         """Tracing is done before anybody's clock starts."""
