@@ -188,7 +188,7 @@ StatusOr<Plan> BuildPlan(const OpGraph& graph, const Machine& machine,
     Logits cut = logits;
     GO_RETURN_IF_ERROR(CutByPolicy(graph, machine, options, &cut));
     DecideDevices(graph, machine, cut, options, &plan, why);
-  } else if (options.device) {
+  } else if (options.device || options.free_state) {
     DecideDevices(graph, machine, logits, options, &plan, why);
   }
   if (options.memory) {

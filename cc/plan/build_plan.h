@@ -20,7 +20,8 @@ namespace grappler_go {
 
 struct PlanOptions {
   bool device = true, fusion = true, memory = true;
-  // Plans for the simulator alone: see Plan::free_state.
+  // Plans for the simulator alone: see Plan::free_state. What is not decided is
+  // where TensorFlow would put it (UndecidedDevice).
   bool free_state = false;
   // Scores of devices are an opinion, weighed against transfers and balance
   // (policy_cut.h), and not an order for each op.

@@ -131,5 +131,29 @@ TEST_F(DecideDevicesTest, AnotherTypeOfDeviceNeedsAKernel) {
   EXPECT_EQ(DeviceOf(plan, "c"), 2);
 }
 
+// A CPU comes first here, and every op stands on it.
+TEST_F(DecideDevicesTest,
+       WithFreeStateWhatNobodyDecidesIsWhereTensorFlowPutsIt) {
+  AddDevice(kGpu0, "GPU");
+  AddDevice("/job:a/replica:0/task:0/device:GPU:1", "GPU");
+  Build();
+  options_.free_state = true;
+  for (const bool says_nothing : {true, false}) {
+    if (says_nothing) logits_.device.clear();
+    const Plan plan = Decide();
+    for (const char* op : {"v", "read", "a", "b", "c", "d"}) {
+      EXPECT_EQ(DeviceOf(plan, op), 2) << op;
+    }
+    logits_.device.assign(
+        static_cast<size_t>(logits_.num_ops) * logits_.num_devices, 0.0f);
+  }
+  // Switched off, scores are not heard.
+  Like("c", 3, 9.0f);
+  EXPECT_EQ(DeviceOf(Decide(), "c"), 3);
+  options_.device = false;
+  EXPECT_EQ(DeviceOf(Decide(), "c"), 2);
+  EXPECT_TRUE(Decide().free_state);
+}
+
 }  // namespace
 }  // namespace grappler_go

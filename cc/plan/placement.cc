@@ -143,4 +143,19 @@ Placement PlacementOf(const OpGraph& graph, const Machine& machine,
   return p;
 }
 
+int32_t UndecidedDevice(const Placement& placement, const Machine& machine,
+                        bool free_state, int32_t unit) {
+  const int32_t home = placement.home[unit];
+  if (!free_state || placement.pinned[unit]) return home;
+  int32_t first = -1;
+  for (int32_t d = 0; d < placement.num_devices; ++d) {
+    if (machine.devices[d].type == "CPU" || !placement.may_be_on(unit, d)) {
+      continue;
+    }
+    if (d == home) return home;
+    if (first < 0) first = d;
+  }
+  return first < 0 ? home : first;
+}
+
 }  // namespace grappler_go

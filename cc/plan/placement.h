@@ -62,6 +62,13 @@ std::vector<int32_t> DevicesOf(const OpGraph& graph, const Machine& machine,
 Placement PlacementOf(const OpGraph& graph, const Machine& machine,
                       const PlacementRules& rules);
 
+// Where a unit is when nothing is decided: where it stands; with free state
+// where TensorFlow's placer would put it, on the first accelerator that can
+// have it unless it stands on one (tensorflow/core/common_runtime/placer.cc).
+// -1: not of this machine.
+int32_t UndecidedDevice(const Placement& placement, const Machine& machine,
+                        bool free_state, int32_t unit);
+
 }  // namespace grappler_go
 
 #endif  // GRAPPLER_GO_PLAN_PLACEMENT_H_

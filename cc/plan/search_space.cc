@@ -53,14 +53,11 @@ void FindChoices(const Placement& placement, SearchSpace* space) {
     if (space->free_state() && has_accelerator && !accelerators.empty()) {
       choices = std::move(accelerators);
     }
-    const int32_t stands = space->stands[i];
-    const bool may_stay =
-        std::find(choices.begin(), choices.end(), stands) != choices.end();
-    space->home.push_back(!space->free_state() || may_stay || choices.empty()
-                              ? stands
-                              : choices[0]);
+    space->home.push_back(std::max(
+        0,
+        UndecidedDevice(placement, *space->machine, space->free_state(), i)));
     space->pinned.push_back(placement.pinned[i] || choices.empty() ? 1 : 0);
-    if (choices.empty()) choices.push_back(stands);
+    if (choices.empty()) choices.push_back(space->stands[i]);
     if (choices.size() > 1) space->movable.push_back(unit);
     space->choices.values.insert(space->choices.values.end(), choices.begin(),
                                  choices.end());

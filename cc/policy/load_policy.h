@@ -11,7 +11,7 @@
 namespace grappler_go {
 
 //   "default"                  policies/default beside this library
-//   "go-0.1"                   another folder of policies, unless there is a
+//   "go-0.2"                   another folder of policies, unless there is a
 //                              file or folder of that name
 //   "path/to/folder"           a SavedModel policy (policy_folder.h)
 //   "path/to/plan.json"        one saved plan

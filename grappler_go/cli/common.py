@@ -118,7 +118,7 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
         flags.DEFINE_string(
             "policy",
             "default",
-            "Who decides: 'default', another policy that ships such as 'go-0.1', a policy's "
+            "Who decides: 'default', another policy that ships such as 'go-0.2', a policy's "
             "folder, a plan's file, or module:function.",
             flag_values=values,
         )

@@ -12,7 +12,7 @@ policy_best cannot be asked.
 Examples:
   grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
   # What ships, on placement alone.
-  grappler-go evaluate go-0.1 --decides=device --methods=policy,policy_search,metis
+  grappler-go evaluate go-0.2 --decides=device --methods=policy,policy_search,metis
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10

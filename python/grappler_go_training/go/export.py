@@ -26,7 +26,7 @@ def export_policy(
     network: go_network.GoNetwork,
     card: Mapping[str, object],
     out_dir: str,
-    name: str = "go-0.1",
+    name: str = "go-0.2",
 ) -> None:
     """Writes the policy folder, replacing what was there, and loads it once.
 
