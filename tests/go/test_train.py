@@ -269,7 +269,11 @@ def test_what_is_not_to_be_decided_is_not(trained, cases):
     devices = np.zeros((case.graph.num_ops, case.problem.num_devices), np.float32)
     devices[:, 1] = 1
     logits = {"device": devices, "fusion": ones, "schedule": ones, "recompute": ones}
-    assert environment.outcome_of(case, logits).plan.empty
+    outcome = environment.outcome_of(case, logits)
+    default = case.problem.plan("tensorflow_default")
+    np.testing.assert_array_equal(outcome.plan.device, default.device)
+    assert outcome.plan.num_groups == 0
+    assert outcome.step_us == pytest.approx(case.teacher.default_us)
     assert not environment.outcome_of(cases[0], logits).plan.empty
 
 
