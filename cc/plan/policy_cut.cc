@@ -9,6 +9,14 @@
 
 namespace grappler_go {
 
+namespace {
+
+// Units have memory in proportion to what they return, but those of one device
+// may be alive together: nothing is simulated that would tell.
+constexpr double kMemoryMargin = 1.5;
+
+}  // namespace
+
 AnnealOptions PolicyCutOptions() {
   AnnealOptions options;
   options.policy_weight = 0.1;
@@ -26,9 +34,10 @@ Status CutByPolicy(const OpGraph& graph, const Machine& machine,
       SimulateLiveness(graph, ExecutionOrder(graph, {}), {}).peak_bytes;
   double outputs = 1;
   for (double bytes : space->output_bytes) outputs += bytes;
+  const double alive =
+      std::min(1.0, kMemoryMargin * static_cast<double>(peak) / outputs);
   SearchRandom random(0);
-  const std::vector<Clusters> levels =
-      ClusterLevels(*space, static_cast<double>(peak) / outputs, &random);
+  const std::vector<Clusters> levels = ClusterLevels(*space, alive, &random);
   const UnitDevices cut =
       MultilevelCut(*space, levels, UsedDevices(*space), PolicyArgmax(*space),
                     PolicyCutOptions(), &random);
