@@ -178,7 +178,7 @@ class _Asker:
         if method == POLICY_SEARCH:
             step = self._searched(scores, budget, seed)
             return _found(1e3 * step.step_ms, step.out_of_memory, time.monotonic() - started, "")
-        best = outcome_of(self._first_choice(method), scores)
+        best = outcome_of(self._first_choice(), scores)
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
             if budget.seconds is not None and time.monotonic() - started >= budget.seconds:
@@ -191,11 +191,9 @@ class _Asker:
                 best = min([best, *tried], key=_rank)
         return _found(best.step_us, best.out_of_memory, time.monotonic() - started, "")
 
-    def _first_choice(self, method: str) -> Case:
-        """Draws are orders for each op, and so is what they are compared with; a single
-        choice of devices is weighed against what it sends (cc/plan/policy_cut.h)."""
-        if method == POLICY_BEST:
-            return self._case
+    def _first_choice(self) -> Case:
+        """Devices are weighed against what they send (cc/plan/policy_cut.h); draws are
+        orders for each op."""
         return dataclasses.replace(
             self._case, options={**self._case.options, "cut_by_policy": True}
         )
