@@ -64,8 +64,8 @@ test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds
 	$(PYTEST) -m 'not slow' -x -q $(PYTEST_ARGS)
 	$(PYTEST) -m 'not slow' -x -q tests/go $(PYTEST_ARGS)
 
-# With counters, which take a quarter of the time: objects of their own, and
-# the Python tests once more.
+# Counters take time, so they are not in `test`: objects of their own, and the
+# Python tests once more.
 coverage: $(STAMPS)/dev build  ## every test, and what the tests cover of C++ and Python
 	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
 	$(NATIVE) BUILD=build/coverage COVERAGE=--coverage test

@@ -264,9 +264,7 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
       if (!plan.free_state && !devices.IsCpu(found.device[i])) {
         return Reason::kNotOnCpu;
       }
-      if (logits.fusion[i] <= 0 && !graph.has(i, kConstant)) {
-        return Reason::kPolicyDeclined;
-      }
+      if (PolicyDeclines(graph, logits, i)) return Reason::kPolicyDeclined;
       // XLA expands decompositions into loops and has one thread for an FFT:
       // without a timing that says otherwise, many times slower is as likely
       // as equal.

@@ -22,6 +22,13 @@ struct FusionCandidates {
   bool is(int32_t op) const { return reason[op] == Reason::kNone; }
 };
 
+// Would the policy leave the op alone? Constants follow whoever reads them.
+// `logits.fusion` must not be empty.
+inline bool PolicyDeclines(const OpGraph& graph, const Logits& logits,
+                           int32_t op) {
+  return logits.fusion[op] <= 0 && !graph.has(op, kConstant);
+}
+
 FusionCandidates FindFusionCandidates(const OpGraph& graph,
                                       const Machine& machine,
                                       const Logits& logits,

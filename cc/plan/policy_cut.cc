@@ -8,7 +8,6 @@
 #include "cc/sim/liveness.h"
 
 namespace grappler_go {
-
 namespace {
 
 // Units have memory in proportion to what they return, but those of one device

@@ -5,33 +5,17 @@
 #include <set>
 #include <string>
 
-#include "cc/graph/wire.h"
-#include "cc/testing/graph_builder.h"
+#include "cc/testing/two_chains.h"
 
 namespace grappler_go {
 namespace {
 
 constexpr int kLength = 20;
 
-// Two chains of products, which nothing joins but their argument.
-std::string TwoChains() {
-  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
-  GraphBuilder builder;
-  builder.Arg("x", {256, 256});
-  for (const std::string chain : {"a", "b"}) {
-    std::string below = "x";
-    for (int k = 0; k < kLength; ++k) {
-      const std::string name = chain + std::to_string(k);
-      builder.Node(name, "MatMul", {below, below}, t);
-      below = name;
-    }
-  }
-  return builder.Build();
-}
-
 class PolicyCutTest : public ::testing::Test {
  protected:
-  PolicyCutTest() : bytes_(TwoChains()), graph_(*OpGraph::Parse(bytes_, {})) {
+  PolicyCutTest()
+      : bytes_(TwoChains(kLength)), graph_(*OpGraph::Parse(bytes_, {})) {
     for (int k = 0; k < 2; ++k) {
       Device& device = machine_.devices.emplace_back();
       device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
@@ -82,6 +66,16 @@ TEST_F(PolicyCutTest, ChainsStayWholeWhereThePolicyWouldHaveMostOfThem) {
   const Plan plan = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
   EXPECT_EQ(DevicesOf(plan, "a"), std::set<int32_t>{1});
   EXPECT_EQ(DevicesOf(plan, "b"), std::set<int32_t>{0});
+}
+
+TEST_F(PolicyCutTest, AnOpinionThatIsStrongEnoughOutweighsBalance) {
+  for (int32_t i = 0; i < graph_.num_ops(); ++i) {
+    logits_.device.insert(logits_.device.end(), {0.0f, 1e4f});
+  }
+  options_.cut_by_policy = true;
+  const Plan plan = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
+  EXPECT_EQ(DevicesOf(plan, "a"), std::set<int32_t>{1});
+  EXPECT_EQ(DevicesOf(plan, "b"), std::set<int32_t>{1});
 }
 
 TEST_F(PolicyCutTest, OnlyTheScoresOfDevicesAreReplaced) {

@@ -164,7 +164,7 @@ void FindFusable(SearchSpace* space) {
   if (space->logits->fusion.empty()) return;
   space->policy_fuses = space->fuses;
   for (int32_t i = 0; i < n; ++i) {
-    if (space->logits->fusion[i] <= 0 && !space->graph->has(i, kConstant)) {
+    if (PolicyDeclines(*space->graph, *space->logits, i)) {
       space->policy_fuses[i] = 0;
     }
   }

@@ -62,9 +62,7 @@ struct SearchSpace {
   std::vector<int32_t> unit_of;  // [num_ops]
   std::vector<int32_t> stands;   // [num_ops] its device in the graph, or 0
   std::vector<uint8_t> pinned;   // [num_units] no plan may name a device for it
-  // [num_units] where it is when nothing is done: in the graph; with free
-  // state where TensorFlow's placer would put it, on the first accelerator that
-  // can have it (tensorflow/core/common_runtime/placer.cc).
+  // [num_units] where it is when nothing is done: UndecidedDevice, or 0.
   std::vector<int32_t> home;
   // [num_units] the devices it may be on. With free state its accelerators, as
   // far as it may be on any: GO's actions are its GPUs, too.

@@ -12,25 +12,10 @@
 #include "cc/graph/wire.h"
 #include "cc/plan/search_timeline.h"
 #include "cc/testing/graph_builder.h"
+#include "cc/testing/two_chains.h"
 
 namespace grappler_go {
 namespace {
-
-// Two chains of products, which nothing joins but their argument.
-std::string TwoChains(int length) {
-  const GraphBuilder::Attrs t = {{"T", TypeAttrValue(kFloat)}};
-  GraphBuilder builder;
-  builder.Arg("x", {256, 256});
-  for (const std::string chain : {"a", "b"}) {
-    std::string below = "x";
-    for (int k = 0; k < length; ++k) {
-      const std::string name = chain + std::to_string(k);
-      builder.Node(name, "MatMul", {below, below}, t);
-      below = name;
-    }
-  }
-  return builder.Build();
-}
 
 class SearchStartsTest : public ::testing::Test {
  protected:
