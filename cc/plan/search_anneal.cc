@@ -12,45 +12,29 @@ namespace {
 // more in all take longer than they are worth.
 constexpr int32_t kLeastForDevice = 8, kMostClusters = 2048;
 
-// What share of each cluster's work is in which stretch of the depth.
-struct Windows {
-  struct Part {
-    int32_t window;
-    double share;
-  };
-  std::vector<size_t> first;  // [count + 1]
-  std::vector<Part> parts;    // of cluster k: first[k] .. first[k + 1] - 1
-};
-
-Windows WindowsOf(const SearchSpace& space, const Clusters& clusters,
-                  int32_t count) {
+// By cluster in place of unit.
+Windows OfClusters(const SearchSpace& space, const Clusters& clusters,
+                   const Windows& of_units) {
   const auto work = [&](int32_t unit) {
     return space.micros[static_cast<size_t>(unit) * space.num_devices];
   };
-  double total = 0, done = 0;
-  for (int32_t u : space.by_depth) total += work(u);
-  std::vector<int32_t> window(space.num_units);
-  for (int32_t u : space.by_depth) {
-    const auto at = static_cast<int32_t>((done + work(u) / 2) /
-                                         std::max(total, 1e-9) * count);
-    window[u] = std::clamp(at, 0, count - 1);
-    done += work(u);
-  }
   Windows result;
-  std::vector<double> in(count);
+  result.count = of_units.count;
+  std::vector<double> in(result.count);
   for (int32_t k = 0; k < clusters.count; ++k) {
-    result.first.push_back(result.parts.size());
     std::fill(in.begin(), in.end(), 0.0);
     double all = 0;
     for (int32_t u : clusters.units[k]) {
-      in[window[u]] += work(u);
+      for (size_t p = of_units.first[u]; p < of_units.first[u + 1]; ++p) {
+        in[of_units.parts[p].window] += of_units.parts[p].share * work(u);
+      }
       all += work(u);
     }
-    for (int32_t w = 0; w < count; ++w) {
+    for (int32_t w = 0; w < result.count; ++w) {
       if (in[w] > 0) result.parts.push_back({w, in[w] / all});
     }
+    result.first.push_back(result.parts.size());
   }
-  result.first.push_back(result.parts.size());
   return result;
 }
 
@@ -81,13 +65,15 @@ class Cut {
       : space_(space),
         c_(clusters),
         devices_(space.num_devices),
-        windows_(WindowsOf(space, clusters, options.windows)),
-        num_windows_(options.windows),
+        windows_(OfClusters(space, clusters,
+                            options.own_windows != nullptr
+                                ? *options.own_windows
+                                : WindowsByDepth(space, options.windows))),
         cut_weight_(options.cut_weight),
         policy_costs_(PolicyCosts(space, clusters, options.policy_weight)),
         device_(clusters.count),
         readers_(clusters.tensor_cluster.size() * devices_, 0),
-        load_(devices_ * static_cast<size_t>(options.windows), 0.0),
+        load_(devices_ * static_cast<size_t>(windows_.count), 0.0),
         used_(devices_, 0.0) {
     for (int32_t k = 0; k < c_.count; ++k) {
       device_[k] = start[c_.units[k][0]];
@@ -135,7 +121,7 @@ class Cut {
       const double* costs = policy_costs_.data() + k * devices_;
       policy = costs[to] - costs[from];
     }
-    return cut_weight_ * cut + load * num_windows_ / total_ + policy +
+    return cut_weight_ * cut + load * windows_.count / total_ + policy +
            Excess(from, used_[from] - c_.bytes[k]) - Excess(from, used_[from]) +
            Excess(to, used_[to] + c_.bytes[k]) - Excess(to, used_[to]);
   }
@@ -189,7 +175,6 @@ class Cut {
   const Clusters& c_;
   const size_t devices_;
   const Windows windows_;
-  const int32_t num_windows_;
   const double cut_weight_;
   const std::vector<double> policy_costs_;
   std::vector<int32_t> device_;
@@ -200,6 +185,25 @@ class Cut {
 };
 
 }  // namespace
+
+Windows WindowsByDepth(const SearchSpace& space, int32_t count) {
+  const auto work = [&](int32_t unit) {
+    return space.micros[static_cast<size_t>(unit) * space.num_devices];
+  };
+  double total = 0, done = 0;
+  for (int32_t u : space.by_depth) total += work(u);
+  Windows windows;
+  windows.count = count;
+  windows.parts.resize(space.num_units);
+  for (int32_t u : space.by_depth) {
+    const auto at = static_cast<int32_t>((done + work(u) / 2) /
+                                         std::max(total, 1e-9) * count);
+    windows.parts[u] = {std::clamp(at, 0, count - 1), 1.0};
+    done += work(u);
+  }
+  for (int32_t u = 0; u < space.num_units; ++u) windows.first.push_back(u + 1);
+  return windows;
+}
 
 UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
                       const std::vector<int32_t>& devices,

@@ -262,6 +262,14 @@ Clusters UnitClusters(const SearchSpace& space, double activation_scale) {
   return c;
 }
 
+Clusters WithTensorMicros(const SearchSpace& space, const Clusters& units,
+                          const Clusters& level, std::vector<float> micros) {
+  Clusters changed = units;
+  changed.tensor_micros = std::move(micros);
+  if (level.count == units.count) return changed;
+  return Join(space, changed, level.of_unit, level.count);
+}
+
 Clusters Coarsen(const SearchSpace& space, const Clusters& fine, int32_t target,
                  SearchRandom* random) {
   double total = 0;

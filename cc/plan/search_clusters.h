@@ -32,6 +32,11 @@ struct Clusters {
 // Every unit by itself.
 Clusters UnitClusters(const SearchSpace& space, double activation_scale);
 
+// A level's clusters where sending tensors takes other times than on the mean
+// link. `units`: UnitClusters; micros: of its tensors.
+Clusters WithTensorMicros(const SearchSpace& space, const Clusters& units,
+                          const Clusters& level, std::vector<float> micros);
+
 // Joins clusters that hand much to each other for their work, in passes, until
 // there are no more than `target` or no two may be joined: heavy-edge
 // clustering as in multilevel partitioners (Karypis and Kumar, "A fast and high

@@ -6,6 +6,7 @@
 
 #include "cc/graph/fingerprint.h"
 #include "cc/plan/search_starts.h"
+#include "cc/plan/search_timed_cut.h"
 
 namespace grappler_go {
 namespace {
@@ -29,6 +30,8 @@ const char* NameOf(SearchMove move) {
       return "policy's move";
     case SearchMove::kRecut:
       return "annealed cut";
+    case SearchMove::kTimedCut:
+      return "timed cut";
     case SearchMove::kRules:
       return "other rules";
     case SearchMove::kNumMoves:
@@ -85,7 +88,8 @@ void Refinement::SetCurrent(const Judged& judged) {
     const int32_t unit = space_.unit_of[i];
     if (!space_.pinned[unit]) device[i] = current_.device[unit];
   }
-  path_ = CriticalPath(*space_.graph, judged.group, device, judged.simulation);
+  timeline_ =
+      ReadTimeline(*space_.graph, judged.group, device, judged.simulation);
 }
 
 std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
@@ -210,6 +214,9 @@ SearchState Refinement::Neighbour(SearchMove move, double progress) {
     case SearchMove::kRecut:
       Recut(&state);
       break;
+    case SearchMove::kTimedCut:
+      TimedCut(&state);
+      break;
     case SearchMove::kRules:
       ChangeRules(&state);
       break;
@@ -226,11 +233,11 @@ const Clusters& Refinement::DrawLevel() {
 // In proportion to what is waited; null where nothing of the kind is.
 const CriticalWait* Refinement::DrawWait(CriticalWait::Kind kind) {
   double sum = 0;
-  for (const CriticalWait& w : path_) {
+  for (const CriticalWait& w : timeline_.critical_path) {
     if (w.kind == kind) sum += w.micros;
   }
   double draw = random_.Uniform() * sum;
-  for (const CriticalWait& w : path_) {
+  for (const CriticalWait& w : timeline_.critical_path) {
     if (w.kind != kind) continue;
     draw -= w.micros;
     if (draw < 0) return &w;
@@ -367,6 +374,28 @@ void Refinement::Recut(SearchState* state) {
   const UnitDevices cut =
       AnnealCut(space_, level, devices_, state->device, options, &random_);
   state->device = cut;
+}
+
+// What the estimate of a cut cannot know, the timeline of a plan near it can:
+// that nothing waits for a tensor, or that devices are idle where others have
+// much to do.
+void Refinement::TimedCut(SearchState* state) {
+  const Clusters& level = DrawLevel();
+  constexpr int32_t kWindows[] = {4, 8, 16, 32};
+  const Windows windows = WindowsInTime(
+      space_, timeline_.ops,
+      kWindows[random_.Below(static_cast<int32_t>(std::size(kWindows)))]);
+  const Clusters timed = WithTensorMicros(
+      space_, levels_.back(), level,
+      CriticalTensorMicros(space_, levels_.back().tensor_micros,
+                           timeline_.ops));
+  AnnealOptions options;
+  options.cut_weight = std::exp((random_.Uniform() - 0.5) * 4.0);
+  options.start_temperature = std::exp(-4.0 - 5.0 * random_.Uniform());
+  options.steps_per_cluster = 20;
+  options.own_windows = &windows;
+  state->device =
+      AnnealCut(space_, timed, devices_, state->device, options, &random_);
 }
 
 void Refinement::ChangeRules(SearchState* state) {

@@ -24,6 +24,7 @@ enum class SearchMove : uint8_t {
   kCross,     // the devices of a range of depths from another good state
   kPolicy,    // a cluster where the policy would rather have it
   kRecut,     // AnnealCut from here, at a low temperature
+  kTimedCut,  // the same, told when each op ran and what nothing waited for
   kRules,     // other groups or priorities
   kNumMoves,
 };
@@ -70,6 +71,7 @@ class Refinement {
   void Cross(SearchState* state);
   void MoveAsPolicy(SearchState* state);
   void Recut(SearchState* state);
+  void TimedCut(SearchState* state);
   void ChangeRules(SearchState* state);
   const Clusters& DrawLevel();
   const CriticalWait* DrawWait(CriticalWait::Kind kind);
@@ -93,8 +95,8 @@ class Refinement {
   std::vector<Judged> elite_;          // best first
   SearchState current_;
   SearchScore current_score_;
-  std::vector<double> busy_;        // by device, in the current state
-  std::vector<CriticalWait> path_;  // of the current state
+  std::vector<double> busy_;  // by device, in the current state
+  TimelineFacts timeline_;    // of the current state
   std::vector<SearchMove> proposed_;
   // Of one batch those that helped, to be tried together, and what they are
   // neighbours of.

@@ -197,6 +197,8 @@ void FindTensors(SearchSpace* space) {
       }
       if (space->tensor_readers.values.size() == before) continue;
       space->tensor_readers.EndRow();
+      space->tensor_op.push_back(i);
+      space->tensor_port.push_back(port);
       space->tensor_unit.push_back(maker);
       space->tensor_bytes.push_back(port == kControlPort
                                         ? 0.0

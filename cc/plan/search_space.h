@@ -89,9 +89,9 @@ struct SearchSpace {
   std::vector<uint8_t> fuses, policy_fuses;
 
   // What is handed from one unit to others: tensors and, of no bytes, control
-  // edges. Of each the unit that makes it, its bytes, and the units that read
-  // it, once each.
-  std::vector<int32_t> tensor_unit;
+  // edges. Of each the op that makes it and which of its outputs it is, that
+  // op's unit, its bytes, and the units that read it, once each.
+  std::vector<int32_t> tensor_op, tensor_port, tensor_unit;
   std::vector<double> tensor_bytes;
   IntRows tensor_readers;
 

@@ -52,14 +52,29 @@ UnitDevices LayerCut(const SearchSpace& space,
 // variables go with their first reader.
 UnitDevices ListSchedule(const SearchSpace& space, const Clusters& clusters);
 
+// In which of `count` stretches of the step units do their work.
+struct Windows {
+  struct Part {
+    int32_t window;
+    double share;  // of the unit's work
+  };
+  int32_t count = 1;
+  std::vector<size_t> first = {0};  // [num_units + 1]
+  std::vector<Part> parts;          // of unit u: first[u] .. first[u + 1] - 1
+};
+
+// Stretches of equal work, by depth: each unit is in one of them.
+Windows WindowsByDepth(const SearchSpace& space, int32_t count);
+
 struct AnnealOptions {
   double cut_weight = 1.0;          // of the microseconds that are sent
   double start_temperature = 0.01;  // as a share of the work of one device
   int32_t steps_per_cluster = 60;
-  // Into so many stretches of equal work, by depth, the graph is cut, and the
-  // devices are to have equal work in each. 1: in all of it, which one device
-  // after the other fulfils, too.
+  // Devices are to have equal work in each of so many WindowsByDepth. 1: in all
+  // of the step, which one device after the other fulfils, too.
   int32_t windows = 1;
+  // Other windows than these; null: none. Must outlive the call.
+  const Windows* own_windows = nullptr;
   // Of what the policy thinks of it: for each microsecond of work, how much
   // less likely (in nats) its device is than the likeliest. 0, or a space
   // without scores: it is not asked.

@@ -290,7 +290,8 @@ TEST_F(SearchStartsTest, ACriticalPathGoesThroughTransfersAndQueues) {
   step.transfers.push_back({a0, 0, 0, 1, 100, 20, 25});
   std::vector<int32_t> device(graph_.num_ops(), 0);
   device[a1] = 1;
-  const std::vector<CriticalWait> path = CriticalPath(graph_, {}, device, step);
+  const std::vector<CriticalWait> path =
+      ReadTimeline(graph_, {}, device, step).critical_path;
   ASSERT_EQ(path.size(), 5u);
   EXPECT_EQ(path[0].kind, CriticalWait::kCompute);
   EXPECT_EQ(path[0].op, a1);

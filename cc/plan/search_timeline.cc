@@ -24,7 +24,7 @@ class Timeline {
     FindArrivals();
   }
 
-  std::vector<CriticalWait> Walk() const {
+  std::vector<CriticalWait> CriticalPath() const {
     std::vector<CriticalWait> path;
     int32_t task = -1;
     for (size_t k = 0; k < simulation_.tasks.size(); ++k) {
@@ -69,6 +69,24 @@ class Timeline {
       task = maker < 0 ? -1 : task_of_[maker];
     }
     return path;
+  }
+
+  OpTimes Times() const {
+    const int32_t n = graph_.num_ops();
+    OpTimes times;
+    times.end = end_;
+    times.start = end_;
+    double step_end = 0;
+    for (const TaskSpan& span : simulation_.tasks) {
+      step_end = std::max(step_end, span.end);
+    }
+    const std::vector<double> latest = LatestStarts(step_end);
+    for (int32_t i = 0; i < n; ++i) {
+      const bool has_task = task_of_[i] >= 0;
+      if (has_task) times.start[i] = simulation_.tasks[task_of_[i]].start;
+      times.slack.push_back(std::max(0.0, latest[i] - times.start[i]));
+    }
+    return times;
   }
 
  private:
@@ -134,6 +152,63 @@ class Timeline {
     }
   }
 
+  // By op. From the end of the step backwards: an op is done before what reads
+  // it starts, less the time that its tensor took, and before what followed it
+  // on its device.
+  std::vector<double> LatestStarts(double step_end) const {
+    const auto num_tasks = static_cast<int32_t>(simulation_.tasks.size());
+    std::vector<double> task_latest_end(num_tasks, step_end);
+    std::vector<double> latest(graph_.num_ops(), step_end);  // of no time
+    const auto lower = [&](int32_t op, double to) {
+      double& end =
+          task_of_[op] >= 0 ? task_latest_end[task_of_[op]] : latest[op];
+      end = std::min(end, to);
+    };
+    // `op` may start no later than this.
+    const auto tell_makers = [&](int32_t op, double start) {
+      for (const InputEdge& e : graph_.inputs(op)) {
+        if (e.back_edge) continue;
+        if (task_of_[op] >= 0 && task_of_[e.src] == task_of_[op]) continue;
+        double way = 0;
+        if (device_[e.src] != device_[op]) {
+          const auto known = arrival_.find(Key(e.src, e.port, device_[op]));
+          if (known != arrival_.end()) {
+            way = std::max(0.0, known->second - end_[e.src]);
+          }
+        }
+        lower(e.src, start - way);
+      }
+    };
+    // Ops of no time are as late as what they read: the last of equals first.
+    std::vector<int32_t> views;
+    for (int32_t i = graph_.num_ops(); i-- > 0;) {
+      if (task_of_[i] < 0) views.push_back(i);
+    }
+    std::stable_sort(views.begin(), views.end(),
+                     [&](int32_t a, int32_t b) { return end_[a] > end_[b]; });
+    size_t next_view = 0;
+    for (int32_t k = num_tasks; k-- > 0;) {  // in the order of their ends
+      const TaskSpan& span = simulation_.tasks[k];
+      for (; next_view < views.size() && end_[views[next_view]] >= span.end;
+           ++next_view) {
+        tell_makers(views[next_view], latest[views[next_view]]);
+      }
+      const double start = task_latest_end[k] - (span.end - span.start);
+      for (int32_t at = first_op_[k]; at < first_op_[k + 1]; ++at) {
+        latest[ops_[at]] = start;
+        tell_makers(ops_[at], start);
+      }
+      const int32_t before = before_on_device_[k];
+      if (before >= 0) {
+        task_latest_end[before] = std::min(task_latest_end[before], start);
+      }
+    }
+    for (; next_view < views.size(); ++next_view) {
+      tell_makers(views[next_view], latest[views[next_view]]);
+    }
+    return latest;
+  }
+
   Last LastInput(int32_t op) const {
     Last last;
     for (const InputEdge& e : graph_.inputs(op)) {
@@ -162,11 +237,12 @@ class Timeline {
 
 }  // namespace
 
-std::vector<CriticalWait> CriticalPath(const OpGraph& graph,
-                                       const std::vector<int32_t>& group,
-                                       const std::vector<int32_t>& device,
-                                       const Simulation& simulation) {
-  return Timeline(graph, group, device, simulation).Walk();
+TimelineFacts ReadTimeline(const OpGraph& graph,
+                           const std::vector<int32_t>& group,
+                           const std::vector<int32_t>& device,
+                           const Simulation& simulation) {
+  const Timeline timeline(graph, group, device, simulation);
+  return {timeline.CriticalPath(), timeline.Times()};
 }
 
 }  // namespace grappler_go

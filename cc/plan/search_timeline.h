@@ -1,4 +1,4 @@
-// Where a simulated step waits: its critical path, walked backwards.
+// What a simulated step waits for: its critical path, and the slack beside it.
 #ifndef GRAPPLER_GO_PLAN_SEARCH_TIMELINE_H_
 #define GRAPPLER_GO_PLAN_SEARCH_TIMELINE_H_
 
@@ -24,14 +24,28 @@ struct CriticalWait {
   double micros;
 };
 
-// From the end of the step to its start: each task behind what it waited for
-// last, an input or the task before it on its device. `simulation` has a
-// timeline; device: [num_ops]. Of loops that are unrolled the last run counts,
-// and of ops that are recomputed their first.
-std::vector<CriticalWait> CriticalPath(const OpGraph& graph,
-                                       const std::vector<int32_t>& group,
-                                       const std::vector<int32_t>& device,
-                                       const Simulation& simulation);
+// By op, in microseconds of the step. Of an op of no time, `start` and `end`
+// are when all that it reads is there.
+struct OpTimes {
+  std::vector<double> start, end;
+  // By how much it could start later, everything in the order in which it ran,
+  // before the step would end later.
+  std::vector<double> slack;
+};
+
+struct TimelineFacts {
+  // From the end of the step to its start: each task behind what it waited for
+  // last, an input or the task before it on its device.
+  std::vector<CriticalWait> critical_path;
+  OpTimes ops;
+};
+
+// `simulation` has a timeline; device: [num_ops]. Of loops that are unrolled
+// the last run counts, and of ops that are recomputed their first.
+TimelineFacts ReadTimeline(const OpGraph& graph,
+                           const std::vector<int32_t>& group,
+                           const std::vector<int32_t>& device,
+                           const Simulation& simulation);
 
 }  // namespace grappler_go
 
