@@ -91,7 +91,7 @@ def enable(
     advanced: Mapping[str, Any] | None = None,
     compile_budget_s: float | None = None,
     plan_cache: PlanCacheLike = None,
-    guard: bool = False,
+    guard: bool | None = None,
     keep_memory: bool = True,
 ) -> None:
     """Turns the pass on, for functions not yet traced and for those that are.
@@ -133,7 +133,9 @@ def enable(
       guard: the first steps of a newly planned function are run in turns with and
         without the plan; if it is slower by more than the noise, the original is
         used from then on, and the report says so (grappler_go/guard.py has the
-        limits).
+        limits). None: where the policy is "default", and nothing but times can tell
+        the two apart: not where an op has a random generator of its own. True:
+        whatever the policy and the function. False: nowhere.
       keep_memory: malloc keeps the memory that a step frees for the next step, which
         then need not fault it in again: the process holds on to its peak. Only with
         glibc's malloc, with "memory" among the decisions, and without a
@@ -167,10 +169,13 @@ def enable(
             keep_memory=keep_memory,
         )
         native.core().set_config(config)
-        generation = _generation_of((*_key(config, policy), guard), config)
+        careful = guard is None
+        is_default = isinstance(policy, str) and policy == "default"
+        guards = is_default if guard is None else guard
+        generation = _generation_of((*_key(config, policy), guards, careful), config)
         _switch_on(generation)
-        if guard:
-            guard_lib.switch_on(generation)
+        if guards:
+            guard_lib.switch_on(guard_lib.Guarding(generation, careful))
         else:
             guard_lib.switch_off()
 
@@ -224,8 +229,9 @@ def refresh() -> None:
             core.set_config(core.current_config())  # forgets what was decided
             generation = _next_generation()
             _switch_on(generation)
-            if guard_lib.current() is not None:
-                guard_lib.switch_on(generation)
+            guarding = guard_lib.current()
+            if guarding is not None:
+                guard_lib.switch_on(guarding._replace(generation=generation))
 
 
 def forget() -> None:

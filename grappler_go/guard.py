@@ -16,54 +16,84 @@ What it cannot do: a function inside another is judged with it. Stateful random 
 from a generator inside their kernel, of which both versions have one of their own with
 the same seed: for the timed steps they draw the same numbers twice. Calls to remote
 workers return before the step is done, so its time is not seen.
+
+A careful guard, which is what enable() switches on by itself, leaves functions with such
+ops to their plan, and those that are so large that optimising them twice would be felt; and
+it goes back to the original also where the plan seems to gain nothing.
 """
 
 import dataclasses
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
-from grappler_go import native
+from grappler_go import kernel_state, native
 from grappler_go.tuning import judge
 
 # Rounds of one step each, after one of each that is not counted (compilation).
 _MOST_ROUNDS = 10
+# So many steps, and the guard has decided.
+MOST_STEPS = 2 * (_MOST_ROUNDS + 1)
+# Above this, TensorFlow's own optimisation of the original, which nobody would have
+# needed, takes more than a few seconds (`grappler-go bench overhead`).
+_MOST_NODES = 20_000
+# A plan that is neither slower nor faster beyond the noise stays, to a careful guard, if it
+# seems to gain this much: in doubt a graph is left alone.
+_LEAST_SPEEDUP = 1.02
+# How the policy is called, in a report, whose plan grappler_go.tune() found: it ran already.
+_TUNED = "tuned: "
 
 _Call = Callable[[bytes, list[Any], int], Any]
 # Name of a function -> None: it is left to TensorFlow; else what is known of it.
 _Functions = dict[bytes, "_Trial | None"]
 
+
+class Guarding(NamedTuple):
+    """What is guarded.
+
+    Attributes:
+      generation: of the settings (control.py).
+      careful: functions that two versions might not share the state of are not.
+    """
+
+    generation: int
+    careful: bool
+
+
 _lock = threading.Lock()
 _installed_on: Any = None  # the context whose method is shadowed
-_current: int | None = None
-# By generation of the settings (control.py), as TensorFlow's own cache is: what was
-# judged once is not judged again when the program comes back to the same settings.
+_current: Guarding | None = None
+# By generation, as TensorFlow's own cache is: what was judged once is not judged again
+# when the program comes back to the same settings.
 _by_generation: dict[int, _Functions] = {}
 
 
-def switch_on(generation: int) -> None:
+def switch_on(guarding: Guarding) -> None:
     """Guards functions that are planned under these settings.
 
     Raises:
-      RuntimeError: this TensorFlow calls functions in another way.
+      RuntimeError: this TensorFlow calls functions in another way; not from a careful
+        guard, which is then off.
     """
     global _current, _installed_on
     from tensorflow.python.eager import context
 
     ctx = context.context()
     with _lock:
-        if _current == generation and _installed_on is ctx:
+        if _current == guarding and _installed_on is ctx:
             return
         _remove()
         if not callable(getattr(ctx, "call_function", None)):
+            if guarding.careful:
+                return
             raise RuntimeError(
                 f"guard=True does not work with TensorFlow {native.tensorflow().__version__}, "
                 "which calls functions in another way than 2.16 to 2.21"
             )
-        functions = _by_generation.setdefault(generation, {})
-        ctx.call_function = _guarded(ctx, functions)
-        _current, _installed_on = generation, ctx
+        functions = _by_generation.setdefault(guarding.generation, {})
+        ctx.call_function = _guarded(ctx, functions, guarding.careful)
+        _current, _installed_on = guarding, ctx
 
 
 def switch_off() -> None:
@@ -72,9 +102,17 @@ def switch_off() -> None:
         _remove()
 
 
-def current() -> int | None:
-    """The generation that is guarded; None: the guard is off."""
+def current() -> Guarding | None:
+    """What is guarded; None: the guard is off."""
     return _current
+
+
+def is_undecided() -> bool:
+    """Whether steps of some function are still being timed."""
+    if _current is None:
+        return False
+    trials = list(_by_generation[_current.generation].values())
+    return any(trial is not None and not trial.reverted for trial in trials)
 
 
 def _remove() -> None:
@@ -117,7 +155,7 @@ class _Trial:
         return found if found.slower or found.faster or rounds >= _MOST_ROUNDS else None
 
 
-def _guarded(ctx: Any, functions: _Functions) -> _Call:
+def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
     """What stands in for ctx.call_function."""
     tensorflows: _Call = ctx.call_function
     unseen = object()
@@ -145,9 +183,18 @@ def _guarded(ctx: Any, functions: _Functions) -> _Call:
             # Recomputing buys memory with time: slower is what was asked for.
             for_memory = any(report["recomputed"] or report["ordered"] for report in reports)
             trial = None
-            if reports and not for_memory:
+            if reports and not for_memory and not (careful and is_better_left(arguments, reports)):
                 trial = _Trial([report["id"] for report in reports], planned=[None])
             functions[arguments[0]] = trial
+
+    def is_better_left(
+        arguments: tuple[bytes, list[Any], int], reports: list[dict[str, Any]]
+    ) -> bool:
+        return (
+            all(report["policy"].startswith(_TUNED) for report in reports)
+            or sum(report["num_nodes"] for report in reports) > _MOST_NODES
+            or kernel_state.is_kept_by(ctx, arguments[0])
+        )
 
     def timed(trial: _Trial, arguments: tuple[bytes, list[Any], int]) -> Any:
         planned = trial.next_is_planned()
@@ -160,7 +207,7 @@ def _guarded(ctx: Any, functions: _Functions) -> _Call:
             readings.append(seconds if readings else None)
             found = trial.verdict()
             if found is not None:
-                _settle(trial, found)
+                _settle(trial, found, careful)
                 functions[arguments[0]] = trial if trial.reverted else None
         return result
 
@@ -175,18 +222,20 @@ def _guarded(ctx: Any, functions: _Functions) -> _Call:
     return call_function
 
 
-def _settle(trial: _Trial, found: judge.Verdict) -> None:
+def _settle(trial: _Trial, found: judge.Verdict, careful: bool) -> None:
     core = native.core()
-    trial.reverted = found.slower
+    gains_nothing = careful and not found.faster and found.speedup < _LEAST_SPEEDUP
+    trial.reverted = found.slower or gains_nothing
     text = (
         f"guard: {found.speedup:.2f}x the original's speed "
         f"({found.low:.2f}-{found.high:.2f}, {found.rounds} steps of each)"
     )
     outcome = "applied"
-    if found.slower:
-        outcome = "slower than the original, which is used from here on"
+    if trial.reverted:
+        how = "slower" if found.slower else "no faster"
+        outcome = f"{how} than the original, which is used from here on"
     for number in trial.report_ids:
-        core.amend_report(number, not found.slower, outcome, text)
+        core.amend_report(number, not trial.reverted, outcome, text)
 
 
 _without: dict[bytes, Any] = {}

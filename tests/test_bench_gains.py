@@ -116,6 +116,11 @@ def test_break_even_is_what_the_first_step_cost_more_over_what_a_step_gains():
     assert _row(ours_ms=5.0, first=900.0).break_even("ours") == 0
     assert _row(ours_ms=10.0).break_even("ours") is None
     assert _row(ours_ms=11.0, first=900.0).break_even("ours") is None
+    # And what the steps that the guard timed took beyond what they take from then on.
+    row = _row(ours_ms=5.0, first=900.0)
+    row.results["default"].first_ms = 900.0
+    row.results["ours"].trial_ms = [1005.0, 10.0, 5.0]
+    assert row.break_even("ours") == pytest.approx(1005 / 5)
 
 
 def test_the_best_of_others_is_the_default_where_jit_and_auto_lose():

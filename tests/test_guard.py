@@ -13,7 +13,7 @@ from grappler_go import guard
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
-_MOST_STEPS = 2 * (guard._MOST_ROUNDS + 1)
+_MOST_STEPS = guard.MOST_STEPS
 
 
 def compilable(name, op):
@@ -211,7 +211,7 @@ def test_memory_bought_with_time_is_not_undone():
         # A policy of its own, and so no functions of other tests.
         grappler_go.enable(fuse(compilable), **FORCED, guard=True)
         step(X)
-    functions = guard._by_generation[guard.current()]
+    functions = guard._by_generation[guard.current().generation]
     assert list(functions.values()) == [None]
 
 
@@ -278,3 +278,113 @@ def test_the_plan_is_executed_in_its_turns(monkeypatch):
     _, second = executed(step, X)
     assert helpers.count(first, "_XlaRun") == 1
     assert helpers.count(second, "_XlaRun") == 0
+
+
+def enable_as_users_do(**more):
+    """The default policy, and nothing said of the guard; graphs as small as these count."""
+    grappler_go.enable(**FORCED, **more)
+
+
+def elementwise(x):
+    for _ in range(3):
+        x = tf.exp(-x * x) * 0.9 + x / (1.0 + tf.abs(x))
+    return x
+
+
+LARGE = tf.ones([512, 512])
+
+
+def test_by_itself_it_guards_the_default_policy_alone():
+    ctx = context.context()
+    enable_as_users_do()
+    assert "call_function" in vars(ctx)
+    enable_as_users_do(guard=False)
+    assert "call_function" not in vars(ctx)
+    grappler_go.enable(POLICY, **FORCED)
+    assert "call_function" not in vars(ctx)
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "outcome"),
+    [
+        (2.0, "slower than the original, which is used from here on"),
+        (1.0, "no faster than the original, which is used from here on"),
+        (0.5, "applied"),
+    ],
+)
+def test_by_itself_it_keeps_only_what_gains(monkeypatch, planned_s, outcome):
+    Clock(monkeypatch, planned_s=planned_s, original_s=1.0)
+    step = tf.function(elementwise)
+    enable_as_users_do()
+    for _ in range(2 * _MOST_STEPS):
+        step(LARGE)
+    assert reports()[-1].outcome == outcome
+    assert not guard.is_undecided()
+
+
+def test_it_is_undecided_while_it_times(monkeypatch):
+    Clock(monkeypatch, planned_s=0.5, original_s=1.0)
+    step = tf.function(elementwise)
+    enable_as_users_do()
+    assert not guard.is_undecided()
+    step(LARGE)
+    assert guard.is_undecided()
+
+
+def draws(x):
+    return elementwise(x) + tf.random.uniform([])
+
+
+def draws_in_a_loop(x):
+    def body(number, sum_so_far):
+        return number + 1, sum_so_far + tf.random.normal([])
+
+    return elementwise(x) + tf.while_loop(lambda number, _: number < 3, body, [0, 0.0])[1]
+
+
+@pytest.mark.parametrize("function", [draws, draws_in_a_loop])
+def test_by_itself_it_times_nothing_with_a_generator_of_its_own(monkeypatch, function):
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    step = tf.function(function, autograph=False)
+    enable_as_users_do()
+    drawn = [float(step(LARGE)[0, 0]) for _ in range(4)]
+    assert reports()[-1].applied
+    assert not clock.turns
+    assert len(set(drawn)) == 4
+
+
+def test_by_itself_it_times_what_draws_from_a_variable(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=0.5, original_s=1.0)
+    generator = tf.random.Generator.from_seed(1)
+    step = tf.function(lambda x: elementwise(x) + generator.normal([]))
+    enable_as_users_do()
+    drawn = [float(step(LARGE)[0, 0]) for _ in range(4)]
+    assert clock.turns
+    assert len(set(drawn)) == 4
+
+
+def test_by_itself_it_times_no_large_graph(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    monkeypatch.setattr(guard, "_MOST_NODES", 5)
+    step = tf.function(elementwise)
+    enable_as_users_do()
+    step(LARGE)
+    step(LARGE)
+    assert reports()[-1].applied
+    assert not clock.turns
+
+
+def test_by_itself_it_times_no_plan_that_was_tuned(monkeypatch):
+    from grappler_go import native
+
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    core = native.core()
+    found = core.reports
+    monkeypatch.setattr(
+        core, "reports", lambda *after: [{**r, "policy": "tuned: all"} for r in found(*after)]
+    )
+    step = tf.function(elementwise)
+    enable_as_users_do()
+    step(LARGE)
+    step(LARGE)
+    assert not clock.turns

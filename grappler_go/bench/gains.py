@@ -64,9 +64,11 @@ class Row:
 
     def break_even(self, mode: str) -> float | None:
         """Steps until what the first one cost more than the default's is won back, and
-        what tuning took: 0 where it cost no more, None where a step gains nothing."""
+        what the guard's and tuning took: 0 where it cost no more, None where a step gains
+        nothing."""
         default, result = self.results["default"], self.results[mode]
         extra = result.first_ms - default.first_ms + result.tuning_s * 1e3
+        extra += sum(ms - result.median_ms for ms in result.trial_ms)
         gain = default.median_ms - result.median_ms
         if gain <= 0:
             return None

@@ -36,6 +36,8 @@ class Result:
       low_ms, high_ms: their 10th and 90th percentile.
       steps: how many were timed.
       first_ms: the first step: tracing, graph optimisation and compilation.
+      trial_ms: further steps that our guard timed (enable(guard=...)), one by one; the
+        first of them has TensorFlow optimise the original, too.
       speedup: median over rounds of (default's median / this mode's median).
       speedup_low, speedup_high: lowest and highest of the rounds.
       peak_mb: peak resident memory of the process, compilation included.
@@ -57,6 +59,7 @@ class Result:
     high_ms: float = 0.0
     steps: int = 0
     first_ms: float = 0.0
+    trial_ms: list[float] = dataclasses.field(default_factory=list)
     speedup: float = 0.0
     speedup_low: float = 0.0
     speedup_high: float = 0.0

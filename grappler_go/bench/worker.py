@@ -7,8 +7,8 @@ other; standard output and error stay the program's own. Requests:
 
   {"do": "start", "program": ..., "mode": ..., "options": {...}, "settings": {...},
    "compare_steps": 5, "outputs": "<file>.npz"}
-      builds it with those models.Options and runs the first steps -> first_ms,
-      start_mb; outputs are stored as "<step>.<number>", gradients as "gradient.<number>"
+      builds it with those models.Options and runs the first steps, and those that the
+      guard times -> first_ms, trial_ms, start_mb; outputs are stored as "<step>.<number>", gradients as "gradient.<number>"
   {"do": "tune", "program": ..., "options": {...}, "settings": {...}, "budget_s": 120,
    "plans": <folder>}
       instead of the others: grappler_go.tune; the folder gets what was found, and where it
@@ -117,9 +117,26 @@ class Worker:
             found.update({f"gradient.{i}": _numpy(t) for i, t in enumerate(gradients)})
             outputs.update({name: value for name, value in found.items() if value is not None})
         np.savez(request["outputs"], **outputs)
+        trial_ms = self._until_decided()
         self._peak_before = memory_mb("VmHWM")
         reset_peak()
-        return {"first_ms": first_ms, "start_mb": start_mb, "tensorflow": tf.__version__}
+        return {
+            "first_ms": first_ms,
+            "trial_ms": trial_ms,
+            "start_mb": start_mb,
+            "tensorflow": tf.__version__,
+        }
+
+    def _until_decided(self) -> list[float]:
+        """Milliseconds of the further steps that our guard wants to time."""
+        if "grappler_go.guard" not in sys.modules:
+            return []
+        from grappler_go import guard
+
+        spent: list[float] = []
+        while guard.is_undecided() and len(spent) < guard.MOST_STEPS:
+            spent += self.time({"steps": 1})["ms"]
+        return spent
 
     def _build(self, request: dict[str, Any]) -> Any:
         """Makes the program, its step a tf.function as the mode wants it."""

@@ -30,9 +30,10 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_bool(
     "guard",
-    False,
+    None,
     "Time the first steps of a newly planned function against the original, and go back to it "
-    "where that is faster.",
+    "where that is faster. Without it: with the default policy, and where nothing but times can "
+    "tell the two apart.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(

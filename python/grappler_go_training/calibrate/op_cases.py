@@ -139,6 +139,15 @@ _BATCH_MATMULS = (
     (16, 256, 64, 256),
 )
 
+# (batch, rows, width, width of the output) of layers that multiply the last dimension of
+# what has three by weights that have two.
+_BATCH_DENSE = (
+    (32, 32, 64, 128),
+    (8, 64, 128, 512),
+    (8, 64, 512, 128),
+    (4, 256, 256, 256),
+)
+
 
 def all_cases() -> list[OpCase]:
     """Every case, grouped by op type."""
@@ -219,16 +228,19 @@ def _matmuls() -> Iterator[OpCase]:
                 variant="transposed" if ta or tb else "",
             )
     for batch, m, k, n in _BATCH_MATMULS:
-        yield OpCase(
-            "BatchMatMulV2",
-            ((batch, m, k), (batch, k, n)),
-            lambda x, y: _raw.BatchMatMulV2(x=x, y=y),
-        )
+        yield _batch_matmul((batch, m, k), (batch, k, n))
+        yield _batch_matmul((batch, m, k), (batch, n, k), adj_y=True)
+        yield _batch_matmul((batch, k, m), (batch, k, n), adj_x=True)
         yield OpCase(
             "Einsum",
             ((batch // 4, m, 4, k), (batch // 4, n, 4, k)),
             lambda x, y: tf.einsum("aecd,abcd->acbe", y, x),
         )
+    for batch, rows, width, out in _BATCH_DENSE:
+        x, y, weights = (batch, rows, width), (batch, rows, out), (width, out)
+        yield _batch_matmul(x, weights)
+        yield _batch_matmul(y, weights, adj_y=True)
+        yield _batch_matmul(x, y, adj_x=True)
     for batch, tokens, width, heads in ((8, 64, 128, 4), (4, 128, 256, 8)):
         per_head = width // heads
         yield OpCase(
@@ -241,6 +253,15 @@ def _matmuls() -> Iterator[OpCase]:
             ((batch, tokens, heads, per_head), (heads, per_head, width)),
             lambda x, y: tf.einsum("abcd,cde->abe", x, y),
         )
+
+
+def _batch_matmul(x: Shape, y: Shape, adj_x: bool = False, adj_y: bool = False) -> OpCase:
+    return OpCase(
+        "BatchMatMulV2",
+        (x, y),
+        lambda x, y: _raw.BatchMatMulV2(x=x, y=y, adj_x=adj_x, adj_y=adj_y),
+        variant="adj_x" if adj_x else "adj_y" if adj_y else "",
+    )
 
 
 def _convolutions() -> Iterator[OpCase]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from grappler_go_training.calibrate import fit, measure, op_cases
 
-# Of three machines; docs/make-a-policy.md says how they were timed.
+# Of four machines; docs/make-a-policy.md says how they were timed.
 SAMPLES = tuple(
-    os.path.join(os.path.dirname(__file__), f"samples_{machine}.jsonl") for machine in "abc"
+    os.path.join(os.path.dirname(__file__), f"samples_{machine}.jsonl") for machine in "abcd"
 )
 
 
