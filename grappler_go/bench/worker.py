@@ -8,7 +8,8 @@ other; standard output and error stay the program's own. Requests:
   {"do": "start", "program": ..., "mode": ..., "options": {...}, "settings": {...},
    "compare_steps": 5, "outputs": "<file>.npz"}
       builds it with those models.Options and runs the first steps, and those that the
-      guard times -> first_ms, trial_ms, start_mb; outputs are stored as "<step>.<number>", gradients as "gradient.<number>"
+      guard times -> first_ms, trial_ms, start_mb; outputs are stored as
+      "<step>.<number>", gradients as "gradient.<number>"
   {"do": "tune", "program": ..., "options": {...}, "settings": {...}, "budget_s": 120,
    "plans": <folder>}
       instead of the others: grappler_go.tune; the folder gets what was found, and where it
