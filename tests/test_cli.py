@@ -119,6 +119,58 @@ def test_the_version_is_the_packages(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.strip() == grappler_go.__version__
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("folder/x", b"", "folder is a folder, not a plan's file"),
+        ("model/saved_model.pb", b"", "explain IN --save_plan=FILE"),
+        ("step.pb", b"\n\xcf\x01", "step.pb is not a plan: it is not text; of a graph"),
+        ("my.py", b"import os\n", "my.py: not a plan: not JSON: Expecting value: line 1 column 1"),
+        ("other.json", b"{}", "other.json: plan: "),
+        ("none.json", None, "no such file: "),
+    ],
+)
+def test_what_is_no_plan_is_named_and_said_to_be_none(tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    target = path.parent if path.parent != tmp_path else path
+    for arguments in (["plan", "show", str(target)], ["plan", "diff", str(target), str(target)]):
+        assert main(arguments) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert str(target) in error
+        assert "Errno" not in error
+        assert "json.exception" not in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_without_its_number(tmp_path, capsys):
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    none = tmp_path / "none.pb"
+    common.complain(common.one_line(FileNotFoundError(2, "No such file or directory", str(none))))
+    assert capsys.readouterr().err == f"grappler-go: {none}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/nonexistent.pb", "no such file or folder: /nonexistent.pb"),
+        ("graphs/3f0a", "no such file or folder: graphs/3f0a"),
+        ("step.plan.json", "no such file or folder: step.plan.json"),
+        ("chargpt-trian", "did you mean chargpt-train? "),
+    ],
+)
+@pytest.mark.parametrize("command", ["explain", "bench", "tune"])
+def test_a_program_that_is_not_there_is_told_in_a_line(capsys, command, target, message):
+    assert main([command, target]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error) < 250  # and not every name there is
+
+
 
 def test_library_prints_the_path_that_tensorflow_can_load(capsys):
     assert main(["library"]) == 0
@@ -428,6 +480,51 @@ def test_doctor_lists_ops_of_graphs_whose_cost_is_not_known(tmp_path, capsys):
     assert "the work of every op is known" in capsys.readouterr().out
     assert main(["doctor", str(deep / "1.pb"), "--nojson"]) == 0
     assert "StringLength" in capsys.readouterr().out
+_FAILS = """
+import tensorflow as tf
+
+def raises():
+    raise RuntimeError("oops in user code")
+
+def step(x):
+    raise KeyError("while it was traced")
+
+def traced():
+    return step, (tf.ones((4,)),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("raises", "failed: RuntimeError: oops in user code (fails.py, line 5)"),
+        ("traced", "failed: KeyError: 'while it was traced' (fails.py, line 8)"),
+    ],
+)
+def test_bench_says_once_where_the_users_own_code_failed(tmp_path, function, message):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", f"fails:{function}", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count(message) == 1, done.stdout
+    assert done.stdout.count(message.split(": ")[-1]) == 1
+
+
+def test_bench_of_a_function_that_is_not_there_says_so_and_has_no_table(tmp_path):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", "fails:rases", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert not done.stdout.strip()
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "has no attribute 'rases'; did you mean raises?" in done.stderr
+
+
+def test_a_failure_of_a_users_own_code_is_told_with_its_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fails_too.py").write_text(_FAILS)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "fails_too:raises"]) == 1
+    assert "oops in user code (fails_too.py, line 5)" in capsys.readouterr().err
+
+
 
 
 def test_doctor_says_what_is_switched_off_and_which_policy_is_not_there(tmp_path):

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from absl import flags
 
+from grappler_go.bench import process
 from grappler_go.cli import common, help_text
 
 # Name -> module. In the order in which the help lists them.
@@ -88,7 +89,7 @@ def _run(name: str, arguments: list[str]) -> int:
         common.complain(f"{error}\nTry: grappler-go {name} --help")
         return 2
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        common.complain(common.one_line(error))
+        common.complain(common.one_line(error) + process.where(error))
         return 1
     except KeyboardInterrupt:
         common.complain("interrupted")
