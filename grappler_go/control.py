@@ -152,6 +152,7 @@ def enable(
     if native.killed_by_environment():
         return
     with _lock:
+    settings.check_switch("guard", guard)
         _register()
         config = settings.native_config(
             policy=policy,
