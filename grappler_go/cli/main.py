@@ -80,8 +80,10 @@ def _run(name: str, arguments: list[str]) -> int:
     if common.wants_help(module, arguments):
         help_text.print_command(name, module)
         return 0
-    # Before TensorFlow is imported: its start-up chatter is not our output.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Before TensorFlow is imported: its start-up chatter is not our output. Where the output is
+    # a script's, it is the script's user who says what of it he wants to see.
+    if module.FLAGS.is_gnu_getopt():
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         positional = module.FLAGS([name, *arguments])[1:]
         return module.run(positional)
