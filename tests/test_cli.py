@@ -83,6 +83,11 @@ def test_every_command_has_json(name):
     assert "json" in command_module(name).FLAGS
 
 
+def test_the_overview_does_not_claim_that_the_default_policy_is_learned(capsys):
+    assert main([]) == 0
+    assert "learned" not in capsys.readouterr().out.split("commands")[0]
+
+
 def test_help_of_a_script_is_the_scripts_own(tmp_path):
     script = tmp_path / "s.py"
     script.write_text("import sys; print(sys.argv[1:])")
@@ -113,12 +118,6 @@ def test_a_missing_file_ends_with_1_and_one_line(tmp_path, capsys):
     assert main(["plan", "show", str(tmp_path / "none.json")]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
-
-def test_the_version_is_the_packages(capsys):
-    import grappler_go
-
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out.strip() == grappler_go.__version__
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
@@ -172,6 +171,12 @@ def test_a_program_that_is_not_there_is_told_in_a_line(capsys, command, target, 
     assert len(error) < 250  # and not every name there is
 
 
+def test_the_version_is_the_packages(capsys):
+    import grappler_go
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == grappler_go.__version__
+
 
 def test_library_prints_the_path_that_tensorflow_can_load(capsys):
     assert main(["library"]) == 0
@@ -215,11 +220,6 @@ def test_run_shows_the_scripts_exception_as_python_would(script):
     assert "Traceback" in done.stderr
     assert "KeyError: 'of the script'" in done.stderr
 
-
-def test_run_reports_what_happened_to_each_graph(script):
-    done = _cli("run", "--reports", script)
-    assert done.returncode == 0, done.stderr
-    assert "left alone" in done.stderr
 
 @pytest.mark.parametrize("level", [None, "1"])
 @pytest.mark.parametrize("command", [["run"], ["record", "graphs"]])
@@ -331,6 +331,11 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused_once(script):
     findings = json.loads(_cli("doctor", "--json", environment={"GRAPPLER_GO": "yes"}).stdout)
     assert [f["what"] for f in findings if f["state"] == "bad"] == ["environment"]
 
+
+def test_run_reports_what_happened_to_each_graph(script):
+    done = _cli("run", "--reports", script)
+    assert done.returncode == 0, done.stderr
+    assert "left alone" in done.stderr
 
 
 def test_run_prints_reports_as_json_and_nothing_of_the_script(script):
@@ -475,6 +480,51 @@ def test_bench_prints_every_mode_as_json():
     assert told["ours"]["reports"]
 
 
+_FAILS = """
+import tensorflow as tf
+
+def raises():
+    raise RuntimeError("oops in user code")
+
+def step(x):
+    raise KeyError("while it was traced")
+
+def traced():
+    return step, (tf.ones((4,)),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("raises", "failed: RuntimeError: oops in user code (fails.py, line 5)"),
+        ("traced", "failed: KeyError: 'while it was traced' (fails.py, line 8)"),
+    ],
+)
+def test_bench_says_once_where_the_users_own_code_failed(tmp_path, function, message):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", f"fails:{function}", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count(message) == 1, done.stdout
+    assert done.stdout.count(message.split(": ")[-1]) == 1
+
+
+def test_bench_of_a_function_that_is_not_there_says_so_and_has_no_table(tmp_path):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", "fails:rases", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert not done.stdout.strip()
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "has no attribute 'rases'; did you mean raises?" in done.stderr
+
+
+def test_a_failure_of_a_users_own_code_is_told_with_its_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fails_too.py").write_text(_FAILS)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "fails_too:raises"]) == 1
+    assert "oops in user code (fails_too.py, line 5)" in capsys.readouterr().err
+
+
 def test_bench_stores_results_with_where_they_come_from_and_draws_them(tmp_path):
     stored, drawn = tmp_path / "new" / "r.json", tmp_path / "r.svg"
     done = _cli("bench", "black-scholes", "--batch=1000", "--rounds=2", "--round_seconds=0.01",
@@ -592,51 +642,6 @@ def test_doctor_lists_ops_of_graphs_whose_cost_is_not_known(tmp_path, capsys):
     assert "the work of every op is known" in capsys.readouterr().out
     assert main(["doctor", str(deep / "1.pb"), "--nojson"]) == 0
     assert "StringLength" in capsys.readouterr().out
-_FAILS = """
-import tensorflow as tf
-
-def raises():
-    raise RuntimeError("oops in user code")
-
-def step(x):
-    raise KeyError("while it was traced")
-
-def traced():
-    return step, (tf.ones((4,)),)
-"""
-
-
-@pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        ("raises", "failed: RuntimeError: oops in user code (fails.py, line 5)"),
-        ("traced", "failed: KeyError: 'while it was traced' (fails.py, line 8)"),
-    ],
-)
-def test_bench_says_once_where_the_users_own_code_failed(tmp_path, function, message):
-    (tmp_path / "fails.py").write_text(_FAILS)
-    done = _cli("bench", f"fails:{function}", "--modes=default,ours", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stdout.count(message) == 1, done.stdout
-    assert done.stdout.count(message.split(": ")[-1]) == 1
-
-
-def test_bench_of_a_function_that_is_not_there_says_so_and_has_no_table(tmp_path):
-    (tmp_path / "fails.py").write_text(_FAILS)
-    done = _cli("bench", "fails:rases", "--modes=default,ours", cwd=tmp_path)
-    assert done.returncode == 1
-    assert not done.stdout.strip()
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "has no attribute 'rases'; did you mean raises?" in done.stderr
-
-
-def test_a_failure_of_a_users_own_code_is_told_with_its_line(tmp_path, monkeypatch, capsys):
-    (tmp_path / "fails_too.py").write_text(_FAILS)
-    monkeypatch.chdir(tmp_path)
-    assert main(["explain", "fails_too:raises"]) == 1
-    assert "oops in user code (fails_too.py, line 5)" in capsys.readouterr().err
-
-
 
 
 def test_doctor_says_what_is_switched_off_and_which_policy_is_not_there(tmp_path):
