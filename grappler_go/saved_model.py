@@ -98,8 +98,8 @@ def optimize_saved_model(
     report = decided.report
     if report.micros_before > 0 and _open_inputs(function):
         note = (
-            "the signature leaves dimensions open: in what is predicted, ops of such shapes count "
-            "as if they were tiny, with what it takes to start them"
+            "the signature leaves dimensions open: ops of such shapes are predicted as if they "
+            "were tiny, with what it takes to start them"
         )
         report = dataclasses.replace(report, notes=(*report.notes, note))
     if decided.graphdef is None:
