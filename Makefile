@@ -23,8 +23,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: $(STAMPS)/installed build  ## set up, then run three real models four ways (about 5 minutes)
-	$(VENV)/bin/grappler-go demo
+demo: $(STAMPS)/installed build  ## set up, then run three real models four ways (on 2 cores 6 to 8 minutes from nothing, most of it set-up)
+	@echo "demo: three models four ways, a few minutes"
+	@$(VENV)/bin/grappler-go demo
 
 # ---- set-up ----
 # A Python that TensorFlow has wheels for, with headers and venv.
@@ -32,23 +33,26 @@ $(STAMPS)/venv:
 	@python=$$(bash build_defs/find_python.sh) || exit 1; \
 	echo "set-up: $(VENV) with $$python and tensorflow $(TENSORFLOW)"; \
 	$$python -m venv $(VENV) && mkdir -p $(@D)
-	$(PY) -m pip install --quiet --upgrade 'pip>=24'
-	$(PY) -m pip install --quiet 'tensorflow==$(TENSORFLOW)' \
+	@$(PY) -m pip install --quiet --upgrade 'pip>=24'
+	@echo "set-up: installing TensorFlow, a download of about 600 MB"
+	@$(PY) -m pip install --quiet 'tensorflow==$(TENSORFLOW)' \
 	  $$(grep -E '^(setuptools|wheel|pybind11|nlohmann-json)==' requirements-dev.txt)
-	touch $@
+	@touch $@
 
 # Editable: the Python files are used where they are, `make build` renews the libraries.
 $(STAMPS)/installed: $(STAMPS)/venv pyproject.toml setup.py
-	GRAPPLER_GO_JOBS=$(JOBS) $(PY) -m pip install --quiet --no-build-isolation -e .
-	touch $@
+	@echo "set-up: compiling the core with $(JOBS) jobs, about 3 minutes on 2 cores"
+	@GRAPPLER_GO_JOBS=$(JOBS) $(PY) -m pip install --quiet --no-build-isolation -e .
+	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/installed requirements-dev.txt
-	$(PY) -m pip install --quiet -r requirements-dev.txt
-	bash build_defs/need_package.sh /usr/include/gtest/gtest.h libgtest-dev
-	touch $@
+	@echo "set-up: installing what the tests need"
+	@$(PY) -m pip install --quiet -r requirements-dev.txt
+	@bash build_defs/need_package.sh /usr/include/gtest/gtest.h libgtest-dev
+	@touch $@
 
 build: $(STAMPS)/installed  ## compile the plugin and the extension in place
-	$(NATIVE) native
+	@$(NATIVE) native
 
 # ---- tests ----
 test: test-cc test-py  ## set up, then every test

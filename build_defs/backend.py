@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from setuptools import build_meta as _setuptools
 from setuptools.build_meta import *  # noqa: F403  (the hooks of PEP 517 and PEP 660)
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from facts import find_tensorflow
+
+# Ten lines in a box which say that Python finds the package in the current folder, too:
+# here that is the same package.
+warnings.filterwarnings("ignore", message="Editable installation")
 
 
 def _tensorflow_if_missing() -> list[str]:

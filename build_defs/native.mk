@@ -47,7 +47,9 @@ EXTENSION := $(OUT)/_core$(call fact,ext_suffix)
 
 .PHONY: native test benchmarks
 .SECONDARY:
+# With a recipe, or make would say that nothing is to be done.
 native: $(LIBRARY) $(if $(bindings_cc),$(EXTENSION))
+	@:
 
 # ---- the two products ----
 objects = $(patsubst cc/%.cc,$(BUILD)/$(1)/%.o,$(2))

@@ -1,4 +1,4 @@
-"""grappler-go: TensorFlow programs made faster by a learned Grappler pass.
+"""grappler-go: TensorFlow programs made faster by a Grappler pass and its policy.
 
 Importing this package does nothing and does not import TensorFlow. The first
 call that needs it does.

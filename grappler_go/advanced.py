@@ -79,9 +79,11 @@ def check(settings: Mapping[str, Any]) -> dict[str, bool | int | float]:
     """The settings as the core takes them.
 
     Raises:
-      TypeError: a name that is none, or a value of another type.
+      TypeError: no dict, a name that is none, or a value of another type.
       ValueError: a value that makes no sense.
     """
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"advanced={settings!r}: expected a dict of settings by name")
     checked: dict[str, bool | int | float] = {}
     for name, value in settings.items():
         if name not in OPTIONS:

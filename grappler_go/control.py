@@ -56,6 +56,7 @@ def load() -> None:
     Raises:
       RuntimeError: another plugin has taken the CPU, or this TensorFlow is too
         old; the message says which.
+      ValueError: GRAPPLER_GO in the environment is neither 0 nor 1.
     """
     if native.killed_by_environment():
         return
@@ -143,7 +144,7 @@ def enable(
 
     Raises:
       RuntimeError: as load().
-      ValueError, TypeError: an argument; the message says what is expected.
+      ValueError, TypeError: an argument, or as load(); the message says what is expected.
       OSError: a file or folder that cannot be read or made.
 
     Nothing happens, quietly, when GRAPPLER_GO=0 is in the environment.
@@ -153,6 +154,8 @@ def enable(
     """
     if native.killed_by_environment():
         return
+    if guard is not None:
+        settings.check_switch("guard", guard)
     with _lock:
         _register()
         config = settings.native_config(
@@ -287,6 +290,8 @@ def _register() -> None:
     global _loaded
     if _loaded:
         return
+    # The library says that it is "not enabled" by such a value: then it must not be.
+    native.check_environment()
     tf = native.tensorflow()
     path = native.library_path()
     if not path.is_file():

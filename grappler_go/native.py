@@ -75,3 +75,14 @@ def core() -> ModuleType:
 def killed_by_environment() -> bool:
     """GRAPPLER_GO=0: nothing may switch the pass on. Does not load anything."""
     return os.environ.get("GRAPPLER_GO", "").strip() == "0"
+
+
+def check_environment() -> None:
+    """Refuses a switch that says neither on nor off, as the library does by itself.
+
+    Raises:
+      ValueError: GRAPPLER_GO is neither 0 nor 1.
+    """
+    value = os.environ.get("GRAPPLER_GO", "")
+    if value.strip() not in ("", "0", "1"):
+        raise ValueError(f"not enabled: GRAPPLER_GO={value!r} should be 0 or 1")

@@ -15,6 +15,7 @@ its JSON file carries names for the reader.
 """
 
 import collections
+import json
 import os
 import pathlib
 from typing import TYPE_CHECKING
@@ -33,9 +34,37 @@ def load_plan(path: str | os.PathLike[str]) -> "Plan":
     Raises:
       OSError: the file cannot be read.
       ValueError: it is not a plan, or is of another major version of the format.
+    The message names the file.
     """
-    text = pathlib.Path(path).read_text(encoding="utf-8")
-    return native.core().Plan.from_json(text)
+    file = pathlib.Path(path)
+    if (file / "saved_model.pb").is_file():
+        raise IsADirectoryError(
+            f"{path} is a SavedModel, not a plan's file. What grappler-go optimize decided is in "
+            "the model itself, on its nodes; grappler-go explain IN --save_plan=FILE, with IN and "
+            "flags as for optimize, writes the same plan into a file"
+        )
+    if file.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a plan's file")
+    if not file.exists():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        hint = "; of a graph, grappler-go explain makes a plan" if file.suffix == ".pb" else ""
+        raise ValueError(f"{path} is not a plan: it is not text{hint}") from None
+    try:
+        return native.core().Plan.from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {_without_parser(text, error)}") from None
+
+
+def _without_parser(text: str, error: ValueError) -> str:
+    """What is wrong with a plan's text, in our words where it is not even JSON."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as found:
+        return f"not a plan: not JSON: {found}"
+    return str(error)
 
 
 def save_plan(plan: "Plan", path: str | os.PathLike[str], graph: "OpGraph | None" = None) -> None:

@@ -8,6 +8,7 @@ carries a configuration that keeps TensorFlow's graph optimisers off it: they
 have run already, and would fuse again what a compiled group needs apart.
 """
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -94,18 +95,30 @@ def optimize_saved_model(
         advanced=advanced,
         compile_budget_s=compile_budget_s,
     )
+    report = decided.report
+    if report.micros_before > 0 and _open_inputs(function):
+        note = (
+            "the signature leaves dimensions open: ops of such shapes are predicted as if they "
+            "were tiny, with what it takes to start them"
+        )
+        report = dataclasses.replace(report, notes=(*report.notes, note))
     if decided.graphdef is None:
-        return decided.report
+        return report
     optimized = _function_with_body(function, decided.graphdef)
     _check_equal(expected, _run(optimized, inputs, function.variables))
     # Keeps the function, and what it captures, in the saved object graph.
     root.grappler_go_optimized = optimized
     tf.saved_model.save(root, str(target), signatures={**root.signatures, signature: optimized})
-    return decided.report
+    return report
 
 
 def _input_specs(function: Any) -> dict[str, "tf.TensorSpec"]:
     return dict(function.structured_input_signature[1])
+
+
+def _open_inputs(function: Any) -> bool:
+    """Whether the signature leaves a dimension of an input open."""
+    return not all(spec.shape.is_fully_defined() for spec in _input_specs(function).values())
 
 
 def make_inputs(function: Any, given: Mapping[str, Any] | None = None) -> dict[str, "tf.Tensor"]:

@@ -2,11 +2,12 @@
 
 import collections
 import math
+import numbers
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from grappler_go import advanced as advanced_lib
 from grappler_go import devices as devices_lib
@@ -77,8 +78,11 @@ def parse_decisions(value: Sequence[str]) -> dict[str, bool]:
     """{"device": ..., "fusion": ..., "memory": ...}.
 
     Raises:
+      TypeError: no names.
       ValueError: another kind of decision is named.
     """
+    if not isinstance(value, Iterable):
+        raise TypeError(f"decisions={value!r}: expected some of {', '.join(DECISIONS)}")
     names = (value,) if isinstance(value, str) else tuple(value)
     for name in names:
         if name not in DECISIONS:
@@ -163,6 +167,7 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
 
     Raises:
       OSError: a file that cannot be read.
+      TypeError: none of these.
       ValueError: a malformed machine, or, with must_exist, a device that
         TensorFlow does not have.
     """
@@ -176,8 +181,13 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
         machine = devices_lib.machine_of(_at_commas(value))
     elif isinstance(value, str | os.PathLike):
         machine = devices_lib.load_machine(value)
+    elif isinstance(value, Sequence) and all(isinstance(name, str) for name in value):
+        machine = devices_lib.machine_of(list(value))
     else:
-        machine = devices_lib.machine_of(list(cast("Sequence[str]", value)))
+        raise TypeError(
+            f"devices={value!r}: expected 'all', names such as CPU:0, a Machine, one that ships, "
+            "its file, or None"
+        )
     if must_exist:
         devices_lib.check_devices_exist(machine)
     return machine
@@ -185,6 +195,22 @@ def parse_devices(value: DevicesLike, must_exist: bool = True) -> "Machine | Non
 
 def _at_commas(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
+
+
+def _number(value: Any, expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(expected)
+    return float(value)
+
+
+def check_switch(name: str, value: object) -> None:
+    """Refuses what is neither True nor False.
+
+    Raises:
+      TypeError: that.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}={value!r}: expected True or False")
 
 
 def native_config(
@@ -210,28 +236,32 @@ def native_config(
     config.update(parse_decisions(decisions))
     config.update(parse_memory_limit(memory_limit))
     if budget_ms is not None:
-        if budget_ms <= 0:
-            raise ValueError(f"budget_ms={budget_ms!r}: expected milliseconds above 0")
+        expected = f"budget_ms={budget_ms!r}: expected milliseconds above 0"
+        if not 0 < _number(budget_ms, expected) < math.inf:
+            raise ValueError(expected)
         config["budget_ms"] = int(budget_ms)
     if min_gain is not None:
-        if not 0 <= min_gain < 1:
-            raise ValueError(f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1")
+        expected = f"min_gain={min_gain!r}: expected a share of the step, from 0 to 1"
+        if not 0 <= _number(min_gain, expected) < 1:
+            raise ValueError(expected)
         config["min_gain"] = float(min_gain)
     if compile_budget_s is not None:
-        if not 0 <= compile_budget_s < math.inf:
-            raise ValueError(f"compile_budget_s={compile_budget_s!r}: expected seconds, 0 or more")
+        expected = f"compile_budget_s={compile_budget_s!r}: expected seconds, 0 or more"
+        if not 0 <= _number(compile_budget_s, expected) < math.inf:
+            raise ValueError(expected)
         config["compile_budget_s"] = float(compile_budget_s)
-    if not isinstance(keep_memory, bool):
-        raise TypeError(f"keep_memory={keep_memory!r}: expected True or False")
+    check_switch("keep_memory", keep_memory)
     config["keep_memory"] = keep_memory
     # Who names a policy of his own wants to see that one at work.
     is_default = isinstance(policy, str) and policy == "default"
     config["plan_folders"] = (
         plan_cache_lib.folders_of(plan_cache) if is_default or plan_cache is not None else []
     )
-    config.update(advanced_lib.check(advanced or {}))
+    config.update(advanced_lib.check({} if advanced is None else advanced))
     config["record_dir"] = ""
     if record is not None:
+        if not isinstance(record, str | os.PathLike):
+            raise TypeError(f"record={record!r}: expected a folder")
         folder = pathlib.Path(record).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         config["record_dir"] = str(folder)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import re
+import sys
+
 import numpy as np
 import pytest
 
@@ -39,6 +43,8 @@ class FakeWorker:
             if ("tune", 0) in FakeWorker.fails:
                 raise harness.WorkerError(FakeWorker.fails["tune", 0])
             return {"verdict": "plan", "plan": "no convolutions", "tuning_s": 9.0, "budget_s": 60.0}
+        if request["do"] == "start" and (self.mode, 0) in FakeWorker.fails:
+            raise harness.WorkerError(FakeWorker.fails[self.mode, 0])
         if request["do"] == "start":
             np.savez(request["outputs"], a=np.ones(3) if self.mode != "ours" else np.ones(3) * 1.5)
             return {"first_ms": 7.0, "start_mb": 1.0}
@@ -97,6 +103,22 @@ def test_a_mode_that_fails_midway_has_an_error_and_the_others_go_on(fake):
     assert results["jit"].error == "no answer within 300 s"
     assert results["ours"].speedup == pytest.approx(2.0)
     assert {mode for what, mode in fake.asked if what == "close"} == set(harness.UNTUNED)
+
+
+@pytest.mark.parametrize(("first", "modes"), [("default", ("ours",)), ("tune", ("tuned", "ours"))])
+def test_where_there_is_no_such_program_nobody_else_is_asked(fake, first, modes):
+    fake.fails = {(first, 0): "UnknownProgramError: no program 'x'"}
+    results = harness.compare("x", modes=modes, rounds=2)
+    assert {result.no_program for result in results.values()} == {"no program 'x'"}
+    assert [what for what, _ in fake.asked] == ["tune" if first == "tune" else "start", "close"]
+
+
+def test_another_failure_is_of_its_mode_only(fake):
+    fake.fails = {("default", 0): "RuntimeError: oops"}
+    results = harness.compare("x", modes=("ours",), rounds=2)
+    assert results["default"].error == "RuntimeError: oops"
+    assert not results["default"].no_program
+    assert not results["ours"].error
 
 
 def test_a_program_is_tuned_before_anything_else_runs_and_measured_with_what_was_found(fake):
@@ -304,6 +326,33 @@ def test_an_unknown_program_is_told_what_there_is():
         models.build("transfomer-train")
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("chargpt-trian", r"did you mean chargpt-train\? .*--list"),
+        ("resnet5-train", r"did you mean resnet50-train\?"),
+        ("resnet50", "resnet50"),
+        ("no_such_module:f", "No module named 'no_such_module'"),
+        ("no_such.module:f", "No module named 'no_such'"),
+        (":f", "No module named ''"),
+    ],
+)
+def test_a_program_is_looked_for_without_making_it(spec, message):
+    with pytest.raises(models.UnknownProgramError, match=message) as raised:
+        models.check(spec)
+    assert len(str(raised.value)) < 250
+    with pytest.raises(models.UnknownProgramError, match=message):
+        models.build(spec)
+
+
+def test_a_module_is_not_run_to_see_whether_it_is_there(tmp_path, monkeypatch):
+    (tmp_path / "runs_long.py").write_text("raise SystemExit('it was run')")
+    monkeypatch.chdir(tmp_path)
+    models.check("runs_long:f")
+    models.check("chargpt-train")
+    models.check("resnet50-train")
+
+
 def test_a_user_function_may_return_a_step_or_a_step_with_arguments(tmp_path, monkeypatch):
     (tmp_path / "two_programs.py").write_text(
         "def f(x=1): return x\n"
@@ -318,6 +367,8 @@ def test_a_user_function_may_return_a_step_or_a_step_with_arguments(tmp_path, mo
         models.build("two_programs:wrong")
     with pytest.raises(models.UnknownProgramError, match="has no attribute 'missing'"):
         models.build("two_programs:missing")
+    with pytest.raises(models.UnknownProgramError, match="'pari'; did you mean pair?"):
+        models.build("two_programs:pari")
 
 
 @pytest.mark.parametrize("name", ["lstm-train", "black-scholes", "dlrm-train", "wavenet-infer"])
@@ -383,3 +434,56 @@ Hint: If you want to see a list of allocated tensors when OOM happens ..."""
 )
 def test_an_error_is_told_by_the_line_that_says_what_went_wrong(text, told):
     assert process._summary(RuntimeError(text)) == told
+
+
+_OWN = """
+import json
+import tensorflow as tf
+
+def direct():
+    json.loads("{")
+
+def traced():
+    if tf.constant(True):
+        direct()
+    return 1
+
+def wrapped():
+    try:
+        direct()
+    except ValueError as error:
+        raise RuntimeError("of another") from error
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "line", "told"),
+    [
+        ("direct", 6, "Expecting property name"),
+        ("traced", 6, "Expecting property name"),
+        ("wrapped", 6, "of another"),
+    ],
+)
+def test_an_error_is_told_with_the_users_own_line(tmp_path, monkeypatch, function, line, told):
+    import tensorflow as tf
+
+    (tmp_path / "own_code.py").write_text(_OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_code", raising=False)
+    called = getattr(importlib.import_module("own_code"), function)
+    called = tf.function(called) if function == "traced" else called
+    with pytest.raises(Exception, match=told) as raised:
+        called()
+    assert re.match(rf"\w+: {told}", process.told(raised.value))
+    assert process.where(raised.value) == f" (own_code.py, line {line})"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert process.where(raised.value) == f" ({tmp_path / 'own_code.py'}, line {line})"
+
+
+def test_an_error_in_nobodys_code_has_no_line():
+    with pytest.raises(models.UnknownProgramError) as raised:
+        models.check("nothing-like-it")
+    traceback = raised.value.__traceback__
+    assert process.where(raised.value.with_traceback(traceback.tb_next)) == ""

@@ -13,6 +13,7 @@ import pytest
 from grappler_go.bench import harness
 from grappler_go.bench.harness import Result
 from grappler_go.cli import bench_table, common, demo
+from grappler_go.cli import run as run_command
 from grappler_go.cli.main import COMMANDS, command_module, main
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -82,6 +83,11 @@ def test_every_command_has_json(name):
     assert "json" in command_module(name).FLAGS
 
 
+def test_the_overview_does_not_claim_that_the_default_policy_is_learned(capsys):
+    assert main([]) == 0
+    assert "learned" not in capsys.readouterr().out.split("commands")[0]
+
+
 def test_help_of_a_script_is_the_scripts_own(tmp_path):
     script = tmp_path / "s.py"
     script.write_text("import sys; print(sys.argv[1:])")
@@ -111,6 +117,58 @@ def test_arguments_that_make_no_sense_end_with_2_and_say_why(arguments, message,
 def test_a_missing_file_ends_with_1_and_one_line(tmp_path, capsys):
     assert main(["plan", "show", str(tmp_path / "none.json")]) == 1
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("folder/x", b"", "folder is a folder, not a plan's file"),
+        ("model/saved_model.pb", b"", "explain IN --save_plan=FILE"),
+        ("step.pb", b"\n\xcf\x01", "step.pb is not a plan: it is not text; of a graph"),
+        ("my.py", b"import os\n", "my.py: not a plan: not JSON: Expecting value: line 1 column 1"),
+        ("other.json", b"{}", "other.json: plan: "),
+        ("none.json", None, "no such file: "),
+    ],
+)
+def test_what_is_no_plan_is_named_and_said_to_be_none(tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    if content is not None:
+        path.write_bytes(content)
+    target = path.parent if path.parent != tmp_path else path
+    for arguments in (["plan", "show", str(target)], ["plan", "diff", str(target), str(target)]):
+        assert main(arguments) == 1
+        error = capsys.readouterr().err
+        assert message in error
+        assert str(target) in error
+        assert "Errno" not in error
+        assert "json.exception" not in error
+        assert len(error.strip().splitlines()) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_without_its_number(tmp_path, capsys):
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    none = tmp_path / "none.pb"
+    common.complain(common.one_line(FileNotFoundError(2, "No such file or directory", str(none))))
+    assert capsys.readouterr().err == f"grappler-go: {none}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("/nonexistent.pb", "no such file or folder: /nonexistent.pb"),
+        ("graphs/3f0a", "no such file or folder: graphs/3f0a"),
+        ("step.plan.json", "no such file or folder: step.plan.json"),
+        ("chargpt-trian", "did you mean chargpt-train? "),
+    ],
+)
+@pytest.mark.parametrize("command", ["explain", "bench", "tune"])
+def test_a_program_that_is_not_there_is_told_in_a_line(capsys, command, target, message):
+    assert main([command, target]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error) < 250  # and not every name there is
 
 
 def test_the_version_is_the_packages(capsys):
@@ -161,6 +219,117 @@ def test_run_shows_the_scripts_exception_as_python_would(script):
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "KeyError: 'of the script'" in done.stderr
+
+
+@pytest.mark.parametrize("level", [None, "1"])
+@pytest.mark.parametrize("command", [["run"], ["record", "graphs"]])
+def test_a_script_sees_the_log_level_as_its_user_has_it(tmp_path, monkeypatch, command, level):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    script = tmp_path / "level.py"
+    script.write_text("import os; print('level', os.environ.get('TF_CPP_MIN_LOG_LEVEL'))")
+    environment = {} if level is None else {"TF_CPP_MIN_LOG_LEVEL": level}
+    done = _cli(*command, script, environment=environment, cwd=tmp_path)
+    assert f"level {level}" in done.stdout, done.stderr
+
+
+def _variables(monkeypatch, **values):
+    monkeypatch.delenv("GRAPPLER_GO_PLANS", raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("values", "flags", "expected"),
+    [
+        ({"GRAPPLER_GO_MIN_GAIN": "0.9"}, [], {"min_gain": 0.9}),
+        ({"GRAPPLER_GO_MIN_GAIN": "0.9"}, ["--min_gain=0.2"], {"min_gain": 0.2}),
+        ({"GRAPPLER_GO_MIN_GAIN": "abc"}, ["--min_gain=0.2"], {"min_gain": 0.2}),
+        ({"GRAPPLER_GO_MIN_GAIN": ""}, [], {"min_gain": None}),
+        ({"GRAPPLER_GO_DECISIONS": "fusion, memory"}, [], {"decisions": ("fusion", "memory")}),
+        ({"GRAPPLER_GO_DEVICES": "CPU:0"}, [], {"devices": "CPU:0"}),
+        ({"GRAPPLER_GO_MEMORY_LIMIT": "0.6"}, [], {"memory_limit": "0.6"}),
+        ({"GRAPPLER_GO_BUDGET_MS": "50"}, [], {"budget_ms": 50}),
+        ({"GRAPPLER_GO_COMPILE_BUDGET_S": "3.5"}, [], {"compile_budget_s": 3.5}),
+        ({"GRAPPLER_GO_RECORD": "graphs"}, [], {"record": "graphs"}),
+        ({"GRAPPLER_GO_RECORD": "graphs"}, ["--record=mine"], {"record": "mine"}),
+        ({"GRAPPLER_GO_KEEP_MEMORY": "0"}, [], {"keep_memory": False}),
+        ({"GRAPPLER_GO_KEEP_MEMORY": "1"}, ["--nokeep_memory"], {"keep_memory": False}),
+        ({"GRAPPLER_GO_POLICY": f"{__name__}:_compile_everything"}, [],
+         {"policy": f"{__name__}:_compile_everything", "plan_cache": None}),
+        ({"GRAPPLER_GO_POLICY": f"{__name__}:_compile_everything", "GRAPPLER_GO_PLANS": "/p"}, [],
+         {"plan_cache": True}),
+        ({"GRAPPLER_GO_PLANS": "/p"}, ["--policy=mine:decide"], {"plan_cache": None}),
+        ({"GRAPPLER_GO_PLANS": "/p"}, ["--plan_cache=/q"], {"plan_cache": ["/q"]}),
+        # Off: what else is said does not matter.
+        ({"GRAPPLER_GO": "0", "GRAPPLER_GO_MIN_GAIN": "abc"}, [], {"min_gain": None}),
+    ],
+)  # fmt: skip
+def test_variables_are_what_run_takes_for_flags_not_given(monkeypatch, values, flags, expected):
+    _variables(monkeypatch, **values)
+    run_command.FLAGS(["run", *flags])
+    settings = run_command._settings()
+    assert {key: settings.get(key) for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MIN_GAIN", "abc", "'abc' should be a share of the step, from 0 to below 1"),
+        ("MIN_GAIN", "1", "'1' should be a share of the step, from 0 to below 1"),
+        ("DECISIONS", "speed", "'speed' should be some of device,fusion,memory"),
+        ("MEMORY_LIMIT", "4 apples", "'4 apples' should be a number of bytes"),
+        ("BUDGET_MS", "soon", "'soon' should be a positive number of milliseconds"),
+        ("COMPILE_BUDGET_S", "-1", "'-1' should be a number of seconds, 0 or more"),
+        ("KEEP_MEMORY", "no", "'no' should be 0 or 1"),
+        ("POLICY", "nope", "'nope': "),
+        ("DEVICES", "p100x4", "'p100x4': TensorFlow has no device"),
+    ],
+)
+def test_a_variable_that_makes_no_sense_ends_run_as_the_library_says_it(
+    script, monkeypatch, capsys, variable, value, message
+):
+    _variables(monkeypatch, **{f"GRAPPLER_GO_{variable}": value})
+    assert main(["run", str(script)]) == 2
+    captured = capsys.readouterr()
+    assert f"GRAPPLER_GO_{variable}={message}" in captured.err
+    assert "sum" not in captured.out
+
+
+def test_run_leaves_a_graph_alone_whose_gain_is_below_the_variables(tmp_path):
+    script = tmp_path / "chain.py"
+    script.write_text(
+        "import tensorflow as tf\n"
+        "@tf.function\n"
+        "def f(x):\n"
+        "    for _ in range(10):\n"
+        "        x = tf.tanh(x * 1.1 + 0.1)\n"
+        "    return tf.reduce_sum(x)\n"
+        "f(tf.ones((8, 8)))\n"
+    )
+    (tmp_path / "all_of_it.py").write_text(
+        "import numpy as np\n"
+        "def policy(graph):\n"
+        "    n = len(graph.op_type)\n"
+        "    alone, fused = np.full(n, 100, np.float32), np.ones(n, np.float32)\n"
+        "    return {'fusion': fused, 'op_micros': alone, 'fused_micros': fused}\n"
+    )
+    outcomes = []
+    for gain in ("0.1", "0.999"):
+        environment = {"GRAPPLER_GO_POLICY": "all_of_it:policy", "GRAPPLER_GO_MIN_GAIN": gain}
+        done = _cli("run", "--json", script, environment=environment, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        outcomes += [report["outcome"] for report in json.loads(done.stdout)["reports"]]
+    assert outcomes[0] == "applied"
+    assert "is below" in outcomes[1]
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused_once(script):
+    done = _cli("run", script, environment={"GRAPPLER_GO": "yes"})
+    assert done.returncode == 1
+    assert done.stderr.count("GRAPPLER_GO='yes' should be 0 or 1") == 1
+    assert "sum" not in done.stdout
+    findings = json.loads(_cli("doctor", "--json", environment={"GRAPPLER_GO": "yes"}).stdout)
+    assert [f["what"] for f in findings if f["state"] == "bad"] == ["environment"]
 
 
 def test_run_reports_what_happened_to_each_graph(script):
@@ -309,6 +478,51 @@ def test_bench_prints_every_mode_as_json():
     assert told["ours"]["median_ms"] > 0
     assert told["ours"]["difference"] < 1e-4
     assert told["ours"]["reports"]
+
+
+_FAILS = """
+import tensorflow as tf
+
+def raises():
+    raise RuntimeError("oops in user code")
+
+def step(x):
+    raise KeyError("while it was traced")
+
+def traced():
+    return step, (tf.ones((4,)),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("raises", "failed: RuntimeError: oops in user code (fails.py, line 5)"),
+        ("traced", "failed: KeyError: 'while it was traced' (fails.py, line 8)"),
+    ],
+)
+def test_bench_says_once_where_the_users_own_code_failed(tmp_path, function, message):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", f"fails:{function}", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count(message) == 1, done.stdout
+    assert done.stdout.count(message.split(": ")[-1]) == 1
+
+
+def test_bench_of_a_function_that_is_not_there_says_so_and_has_no_table(tmp_path):
+    (tmp_path / "fails.py").write_text(_FAILS)
+    done = _cli("bench", "fails:rases", "--modes=default,ours", cwd=tmp_path)
+    assert done.returncode == 1
+    assert not done.stdout.strip()
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "has no attribute 'rases'; did you mean raises?" in done.stderr
+
+
+def test_a_failure_of_a_users_own_code_is_told_with_its_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "fails_too.py").write_text(_FAILS)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explain", "fails_too:raises"]) == 1
+    assert "oops in user code (fails_too.py, line 5)" in capsys.readouterr().err
 
 
 def test_bench_stores_results_with_where_they_come_from_and_draws_them(tmp_path):

@@ -112,6 +112,31 @@ def test_the_plan_is_executed_without_the_pass(model_folder, tmp_path):
     assert not np.allclose(after["rescaled"], after["eager"]["scores"], rtol=1e-3)
 
 
+def _predicts(policy_input):
+    n = len(policy_input.op_type)
+    alone, fused = np.full(n, 100, np.float32), np.ones(n, np.float32)
+    return {"fusion": fused, "op_micros": alone, "fused_micros": fused}
+
+
+@pytest.mark.parametrize("batch", [None, 2])
+def test_open_dimensions_are_told_of_where_something_is_predicted(tmp_path, batch):
+    network = Network()
+    spec = tf.TensorSpec([batch, 8, 8, 1], name="image")
+    network.made = tf.function(network.classify.python_function, input_signature=[spec])
+    signatures = {"serving_default": network.made}
+    tf.saved_model.save(network, str(tmp_path / "in"), signatures=signatures)
+    report = grappler_go.optimize_saved_model(
+        tmp_path / "in", tmp_path / "out", policy=_predicts, **SETTINGS
+    )
+    assert report.applied, report
+    assert report.micros_before > 0
+    assert ("leaves dimensions open" in str(report)) == (batch is None)
+    kept = grappler_go.optimize_saved_model(
+        tmp_path / "in", tmp_path / "left", policy=lambda _: None, **SETTINGS
+    )
+    assert not kept.notes
+
+
 def test_a_model_that_is_left_alone_is_not_written(model_folder, tmp_path):
     report = grappler_go.optimize_saved_model(
         model_folder, tmp_path / "out", policy=lambda _: None, **SETTINGS

@@ -58,12 +58,30 @@ def test_memory_limits_that_make_no_sense(value):
         ({"advanced": {"group_launch_micros": float("nan")}}, ValueError, "expected float"),
         ({"advanced": {"fuse_unknown_shapes": 1}}, TypeError, "expected True or False"),
         ({"record": "/dev/null/folder"}, OSError, "null"),
+        ({"min_gain": "x"}, TypeError, "min_gain='x': expected a share"),
+        ({"min_gain": True}, TypeError, "min_gain=True: expected a share"),
+        ({"budget_ms": "2000"}, TypeError, "budget_ms='2000': expected milliseconds"),
+        ({"budget_ms": float("nan")}, ValueError, "budget_ms=nan: expected milliseconds"),
+        ({"compile_budget_s": [20]}, TypeError, "compile_budget_s=.*: expected seconds"),
+        ({"decisions": 3}, TypeError, "decisions=3: expected some of device, fusion, memory"),
+        ({"devices": 3}, TypeError, "devices=3: expected"),
+        ({"devices": [3]}, TypeError, "devices=.3.: expected"),
+        ({"advanced": 3}, TypeError, "advanced=3: expected a dict"),
+        ({"record": 3}, TypeError, "record=3: expected a folder"),
+        ({"guard": "yes"}, TypeError, "guard='yes': expected True or False"),
     ],
 )
 def test_wrong_arguments_are_told_and_change_nothing(kwargs, error, match):
     with pytest.raises(error, match=match):
         grappler_go.enable(**{"policy": Asked(), **kwargs})
     assert not grappler_go.is_enabled()
+
+
+def test_numbers_may_be_numpys():
+    given = {"min_gain": np.float32(0.5), "budget_ms": np.int64(50), "compile_budget_s": 3}
+    with grappler_go.scope(Asked(), **given):
+        config = native.core().current_config()
+    assert (config["min_gain"], config["budget_ms"]) == (0.5, 50)
 
 
 def test_advanced_settings_are_the_cores_and_have_its_defaults():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 
 import helpers
 import numpy as np
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 import grappler_go
 from grappler_go import plan_cache
+from grappler_go.cli import tune as tune_command
 from grappler_go.tuning import api, candidates, judge, race, state, target
 
 pytestmark = pytest.mark.usefixtures("pass_off")
@@ -164,6 +166,33 @@ def test_equal_is_not_better_than_the_default():
     assert run.verdict is not None
     assert not run.verdict.faster
     assert run.others[0].state == "slower"
+    assert run.others[0].why == "no faster than the default by more than the noise"
+
+
+def test_why_a_plan_did_not_win_is_told_as_it_is():
+    track = Track()
+    run = track.race(track.runner("worse", 0.011))
+    assert run.verdict.slower
+    assert (run.others[0].state, run.others[0].why) == ("slower", "slower than the default")
+    track = Track()
+    run = track.race(track.runner("worse", 0.011), track.runner("good", 0.008))
+    assert (run.others[0].state, run.others[0].why) == ("slower", "slower than another plan")
+    assert tune_command._outcome(run.others[0]) == "slower than another plan"
+    assert tune_command._outcome(run.others[1]) == "best"
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "why"),
+    [
+        (10.0, "compiling it is expected to take 100 s, and [0-9.]+ s are left of the time for"),
+        (0.01, "compiling it is expected to take 100 s, and nothing is left of the time for"),
+    ],
+)
+def test_why_a_plan_was_not_compiled_is_told(budget_s, why):
+    track = Track()
+    run = track.race(track.runner("long", 0.001, compile_s=100.0), budget_s=budget_s)
+    assert re.match(why, run.others[0].why)
+    assert tune_command._outcome(run.others[0]).startswith("skipped: compiling it")
 
 
 def test_a_compilation_that_would_not_fit_in_is_not_begun():

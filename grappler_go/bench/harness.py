@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from grappler_go.bench import process
+from grappler_go.bench import models, process
 from grappler_go.bench import worker as worker_lib
 from grappler_go.bench.process import WorkerError
 from grappler_go.bench.worker import MODES, TUNED, UNTUNED
@@ -77,6 +77,15 @@ class Result:
         """Plain values for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def no_program(self) -> str:
+        """What is said where there is no such program; empty where there is one."""
+        return self.error.removeprefix(_NO_PROGRAM) if self.error.startswith(_NO_PROGRAM) else ""
+
+
+# How a worker tells of that error.
+_NO_PROGRAM = f"{models.UnknownProgramError.__name__}: "
+
 
 class WorkerProcess(process.Process):
     """The parent's end of the worker of one mode."""
@@ -125,7 +134,8 @@ def compare(
 
     Returns:
       Mode -> its result, in the order of MODES. A mode that failed has `error`;
-      the others go on.
+      the others go on, unless the first one failed as there is no such program: they
+      then have the same error, and are not started.
 
     Raises:
       ValueError: an unknown mode.
@@ -151,6 +161,9 @@ def compare(
                 # A compilation that has begun is not interrupted.
                 ask = functools.partial(_asked_once, log, machine, request, tune_s + timeout_s)
                 _attempt(results[TUNED], ask)
+                if results[TUNED].no_program:
+                    for result in results.values():
+                        result.error = results[TUNED].error
             for mode, result in results.items():
                 if result.error:
                     continue
@@ -167,6 +180,10 @@ def compare(
                 if mode == TUNED:
                     request["settings"] = {**built["settings"], "plan_cache": plans}
                 _attempt(result, functools.partial(_started, workers[mode], request, timeout_s))
+                if result.no_program and len(workers) == 1:
+                    # Nobody else will find it, and each would take seconds to say so.
+                    for other in results.values():
+                        other.error = result.error
             _take_turns(results, workers, rounds, round_seconds, timeout_s, progress)
             for mode, result in results.items():
                 if not result.error:

@@ -7,10 +7,13 @@ of keras.applications is there too, as `<name in small letters>-infer` and
 """
 
 import dataclasses
+import difflib
 import importlib
+import importlib.util
 import os
+import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -61,7 +64,8 @@ _MAKERS: dict[str, tuple[Maker, str]] = {}
 
 
 class UnknownProgramError(ValueError):
-    """There is no program of that name; the message says what there is."""
+    """There is no program of that name; the message names the nearest and says where to
+    find the others."""
 
 
 def model(name: str, about: str) -> Callable[[Maker], Maker]:
@@ -77,6 +81,31 @@ def model(name: str, about: str) -> Callable[[Maker], Maker]:
 def names() -> dict[str, str]:
     """Name -> what it is, those of keras.applications left out."""
     return {name: about for name, (_, about) in sorted(_MAKERS.items())}
+
+
+def check(spec: str) -> None:
+    """Looks whether there is such a program, without making it: of module:function, only
+    whether there is the module, which is not run.
+
+    Args:
+      spec: as for build().
+
+    Raises:
+      UnknownProgramError: as build().
+    """
+    if ":" in spec:
+        _search_current_folder()
+        module_name, _, _ = spec.partition(":")
+        if module_name in sys.modules:
+            return
+        try:
+            found = importlib.util.find_spec(module_name) if module_name else None
+        except (ImportError, ValueError) as error:
+            raise UnknownProgramError(f"{spec}: {error}") from error
+        if found is None:
+            raise UnknownProgramError(f"{spec}: No module named {module_name!r}")
+    elif spec not in _MAKERS:
+        _application(spec)
 
 
 def build(spec: str, options: Options = DEFAULTS) -> Program:
@@ -103,13 +132,18 @@ def build(spec: str, options: Options = DEFAULTS) -> Program:
 
 
 def _from_user(spec: str) -> Program:
+    check(spec)
     module_name, _, function_name = spec.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     try:
-        maker = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
         raise UnknownProgramError(f"{spec}: {error}") from error
+    try:
+        maker = getattr(module, function_name)
+    except AttributeError as error:
+        functions = [name for name, value in vars(module).items() if callable(value)]
+        hint = _nearest(function_name, functions)
+        raise UnknownProgramError(f"{spec}: {error}{hint}") from error
     made = maker()
     if isinstance(made, tuple):
         step, args = made
@@ -121,19 +155,51 @@ def _from_user(spec: str) -> Program:
     return Program(made)
 
 
+def _search_current_folder() -> None:
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+_KINDS = ("infer", "train")
+
+
+def _application(spec: str) -> tuple[Callable[..., Any], str]:
+    """The maker of a model of keras.applications, and "infer" or "train".
+
+    Raises:
+      UnknownProgramError: there is none of that name, nor was it a built-in program's.
+    """
+    named = applications()
+    base, _, kind = spec.rpartition("-")
+    if base in named and kind in _KINDS:
+        return named[base], kind
+    path = pathlib.Path(spec)
+    if path.exists():
+        raise UnknownProgramError(f"{spec} is a file or folder, not a program: {_WHAT}")
+    if os.sep in spec or path.suffix:
+        raise UnknownProgramError(f"no such file or folder: {spec}")
+    hint = _nearest(spec, [*_MAKERS, *(f"{name}-{kind}" for name in named for kind in _KINDS)])
+    raise UnknownProgramError(f"no program {spec!r}{hint or '.'} A program is {_WHAT}")
+
+
+_WHAT = (
+    "a built-in one (grappler-go bench --list), a model of keras.applications such as "
+    "resnet50-train, or module:function"
+)
+
+
 def _from_applications(spec: str, options: Options) -> Program:
     import tensorflow as tf
 
-    base, _, kind = spec.rpartition("-")
-    named = applications()
-    if base not in named or kind not in ("infer", "train"):
-        raise UnknownProgramError(
-            f"no program {spec!r}: it may be module:function, or one of {', '.join(names())}, "
-            f"or one of {', '.join(sorted(named))} followed by -infer or -train"
-        )
+    maker, kind = _application(spec)
     batch = options.batch or (4 if kind == "infer" else 8)
     shape = (options.image_size, options.image_size, 3) if options.image_size else None
-    network = named[base](weights=None, classifier_activation=None, input_shape=shape)
+    network = maker(weights=None, classifier_activation=None, input_shape=shape)
     size = network.input_shape[1]
     images = tf.random.stateless_normal((batch, size, size, 3), seed=(SEED, 1))
     if kind == "infer":

@@ -10,11 +10,14 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -171,18 +174,68 @@ def serve(handlers: Mapping[str, Handler], fd_in: int, fd_out: int) -> None:
                 answer = handlers[request["do"]](request)
             # Whatever the user's program raises is a result, not our crash.
             except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {_summary(error)}"}
+                answer = {"error": told(error) + where(error)}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
 
 
 # How lines begin in which TensorFlow says where something happened, not what.
 _WHERE = ("Graph execution error", "Detected at node", "Traceback", "File ", "[[", "<stack")
+# How the message begins that TensorFlow gives to what was raised while a function was
+# traced: the stack, and at the end what was raised.
+_TRACED = "in user code:"
 
 
-def _summary(error: Exception) -> str:
+def told(error: BaseException) -> str:
+    """An exception's type and the line that says what went wrong."""
+    if str(error).startswith(_TRACED):
+        return str(error).strip().splitlines()[-1].strip()
+    return f"{type(error).__name__}: {_summary(error)}"
+
+
+def _summary(error: BaseException) -> str:
     """The line of an exception that says what went wrong: the first but for what
     TensorFlow puts before it (the nodes, and the stack that made them)."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     what = [line for line in lines if not line.startswith((" ", "\t", *_WHERE))]
     return next(iter(what or lines), "").strip()
+
+
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+def where(error: BaseException) -> str:
+    """Where in the user's own code an exception was raised, to be put behind what it says:
+    " (train.py, line 12)". Empty where no code of a user's was running."""
+    stack = traceback.extract_tb(error.__traceback__)
+    if error.__cause__ is not None:
+        stack += traceback.extract_tb(error.__cause__.__traceback__)
+    frames = [(frame.filename, frame.lineno or 0) for frame in stack]
+    if str(error).startswith(_TRACED):
+        frames += [(file, int(line)) for file, line in _FRAME.findall(str(error))]
+    own = [(file, line) for file, line in frames if _is_users(file)]
+    if not own:
+        return ""
+    file, line = own[-1]
+    near = os.path.relpath(file)
+    return f" ({file if near.startswith(os.pardir) else near}, line {line})"
+
+
+# Folders of Python's own files and of this package, and names of those of others.
+_NOT_THE_USERS = (
+    os.path.realpath(sysconfig.get_path("stdlib")) + os.sep,
+    os.path.dirname(os.path.dirname(os.path.realpath(__file__))) + os.sep,
+)
+_INSTALLED = {"site-packages", "dist-packages", "grappler_go_training"}
+
+
+def _is_users(file: str) -> bool:
+    """Whether a file is neither Python's, nor installed, nor this package's, nor made up
+    (by AutoGraph, which names the user's own lines beside)."""
+    path = os.path.realpath(file)
+    return (
+        os.path.isfile(path)
+        and "__autograph_generated_file" not in path
+        and not path.startswith(_NOT_THE_USERS)
+        and _INSTALLED.isdisjoint(path.split(os.sep))
+    )

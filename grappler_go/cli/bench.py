@@ -175,14 +175,26 @@ def run(args: list[str]) -> int:
     if not args:
         raise common.UsageError("which program? --list shows the built-in ones")
     _check_modes(FLAGS.modes)
+    _check_programs(args)
     programs = {}
     for program in args:
         programs[program] = measure(program, _options())
-        if not FLAGS.json:
+        if message := programs[program]["default"].no_program:
+            common.complain(message)
+        elif not FLAGS.json:
             show(program, programs[program])
     bench_table.hand_out(programs, FLAGS)
     failed = any(result.error for results in programs.values() for result in results.values())
     return 1 if failed else 0
+
+
+def _check_programs(programs: list[str]) -> None:
+    """Before any is measured. What a module of the user's has in it only a worker finds out:
+    running it here as well could take long."""
+    if any(":" not in program and program not in models.names() for program in programs):
+        common.import_tensorflow()  # of keras.applications, perhaps
+    for program in programs:
+        models.check(program)
 
 
 def _check_modes(modes: list[str]) -> None:

@@ -40,10 +40,13 @@ def table_of(program: str, results: Mapping[str, Result]) -> Table:
 
 
 def print_errors(results: Mapping[str, Result]) -> None:
-    """Why a mode has no numbers, below its table."""
+    """Why a mode has no numbers, below its table: once where several have the same reason."""
+    failed: dict[str, list[str]] = {}
     for mode, result in results.items():
         if result.error:
-            common.OUT.print(f"  {TITLES[mode]} failed: {result.error}", markup=False)
+            failed.setdefault(result.error, []).append(TITLES[mode])
+    for error, titles in failed.items():
+        common.OUT.print(f"  {', '.join(titles)} failed: {error}", markup=False)
 
 
 def print_reports(results: Mapping[str, Result]) -> None:

@@ -16,6 +16,8 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
+from grappler_go.bench import process
+
 if TYPE_CHECKING:
     from grappler_go.captured import CapturedGraph
 
@@ -66,6 +68,10 @@ def complain(message: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """An exception as a user wants to read it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    if str(error).startswith("in user code:"):
+        return process.told(error)
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__
 

@@ -129,6 +129,10 @@ def _environment() -> Iterator[Finding]:
         yield Finding(
             "environment", "note", "GRAPPLER_GO=0: nothing can switch the pass on", "unset it"
         )
+    try:
+        native.check_environment()
+    except ValueError as error:
+        yield Finding("environment", "bad", str(error), "unset it, or set it to 0 or 1")
     names = sorted(
         name
         for name in os.environ

@@ -10,7 +10,8 @@ from rich.markup import escape
 from grappler_go.cli.common import OUT, new_table
 
 _INTRODUCTION = """\
-[bold]grappler-go[/] makes TensorFlow programs faster by a learned Grappler pass.
+[bold]grappler-go[/] makes TensorFlow programs faster: a Grappler pass compiles together the ops
+for which that pays. By default that is told from what ops were measured to cost.
 
 usage: grappler-go COMMAND ...
 """

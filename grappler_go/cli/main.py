@@ -16,6 +16,7 @@ from types import ModuleType
 
 from absl import flags
 
+from grappler_go.bench import process
 from grappler_go.cli import common, help_text
 
 # Name -> module. In the order in which the help lists them.
@@ -79,8 +80,10 @@ def _run(name: str, arguments: list[str]) -> int:
     if common.wants_help(module, arguments):
         help_text.print_command(name, module)
         return 0
-    # Before TensorFlow is imported: its start-up chatter is not our output.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Before TensorFlow is imported: its start-up chatter is not our output. Where the output is
+    # a script's, it is the script's user who says what of it he wants to see.
+    if module.FLAGS.is_gnu_getopt():
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         positional = module.FLAGS([name, *arguments])[1:]
         return module.run(positional)
@@ -88,7 +91,7 @@ def _run(name: str, arguments: list[str]) -> int:
         common.complain(f"{error}\nTry: grappler-go {name} --help")
         return 2
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        common.complain(common.one_line(error))
+        common.complain(common.one_line(error) + process.where(error))
         return 1
     except KeyboardInterrupt:
         common.complain("interrupted")

@@ -120,7 +120,7 @@ def show(name: str, tuned: Any) -> None:
             _number(row.step_ms, ".3g"),
             _number(row.speedup, ".2f", "x"),
             f"{row.rounds}" if row.rounds else "",
-            f"{row.state}: {row.why}" if row.why else row.state,
+            _outcome(row),
         )
     common.OUT.print(table)
     common.OUT.print(str(tuned), markup=False)
@@ -129,6 +129,14 @@ def show(name: str, tuned: Any) -> None:
     for path in tuned.cached:
         common.OUT.print(f"  written: {path}", markup=False)
     common.OUT.print()
+
+
+def _outcome(row: Any) -> str:
+    """What became of it. Why one is "slower" says so itself, and of one that is merely no
+    faster that it is."""
+    if row.state == "slower":
+        return row.why
+    return f"{row.state}: {row.why}" if row.why else row.state
 
 
 def _number(value: float, form: str, unit: str = "") -> str:

@@ -30,9 +30,10 @@ class Row:
       speedup: the default's time divided by its own, median of rounds in which both
         ran; NaN: not timed.
       rounds: how many.
-      state: "default", "best", "slower", "failed", "skipped", or "racing" where time was up
-        before it could be judged.
-      why: of all but the first two.
+      state: "default", "best", "slower" (than the default or another plan, or no faster than
+        the default by more than the noise), "failed", "skipped", or "racing" where time was
+        up before it could be judged.
+      why: of all but the first two, in words.
     """
 
     name: str

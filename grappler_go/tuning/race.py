@@ -81,6 +81,19 @@ class Progress:
         return max(0.0, self.budget_s - self.elapsed_s)
 
 
+def _left_text(seconds: float) -> str:
+    return f"{seconds:.3g} s are left" if seconds > 0 else "nothing is left"
+
+
+def _why_not(verdict: judge.Verdict) -> str:
+    """Why the last plan did not win; empty where it did."""
+    if verdict.faster:
+        return ""
+    if verdict.slower:
+        return "slower than the default"
+    return "no faster than the default by more than the noise"
+
+
 class Race:
     """Runs them all.
 
@@ -140,10 +153,8 @@ class Race:
             left = self._budget_s * _SHARE_FOR_FIRST_STEPS - self._elapsed()
             if left <= 0 or runner.compile_s > left:
                 runner.state = "skipped"
-                runner.why = (
-                    f"compiling takes about {runner.compile_s:.3g} s, "
-                    f"{max(left, 0):.3g} s were left"
-                )
+                expected = f"compiling it is expected to take {runner.compile_s:.3g} s"
+                runner.why = f"{expected}, and {_left_text(left)} of the time for that"
                 continue
             self._tell("compiling", f"{runner.name} ({number + 1} of {len(self.others)})")
             if not self._survives(functools.partial(self._first_step, runner), runner):
@@ -151,7 +162,7 @@ class Race:
             slowdown = self._second_steps(runner) / max(default_s, 1e-9)
             if slowdown > _HOPELESS:
                 runner.state = "slower"
-                runner.why = f"{slowdown:.2g} times the default's step"
+                runner.why = f"a step takes {slowdown:.2g} times the default's step"
 
     def _second_steps(self, runner: Runner) -> float:
         """Seconds of the shorter one of two: the first step may have left something to do.
@@ -173,11 +184,11 @@ class Race:
             racing.sort(key=lambda r: -r.ratio if r.readings else math.inf)
             for loser in racing[math.ceil(len(racing) / 2) :]:
                 loser.state = "slower"
-                loser.why = "than another plan"
+                loser.why = "slower than another plan"
             racing = racing[: math.ceil(len(racing) / 2)]
             rounds *= 2
         for loser in racing[1:]:
-            loser.state, loser.why = "slower", "than another plan, when time was up"
+            loser.state, loser.why = "slower", "slower than another plan when time was up"
         self.winner = racing[0] if racing else None
 
     def _judge(self) -> None:
@@ -197,9 +208,7 @@ class Race:
         if len(own) >= judge.LEAST_ROUNDS:
             self.verdict = judge.judge(base, own)
             winner.state = "best" if self.verdict.faster else "slower"
-            winner.why = (
-                "" if self.verdict.faster else "not faster than the default beyond the noise"
-            )
+            winner.why = _why_not(self.verdict)
 
     def _round(self, runners: Sequence[Runner]) -> None:
         """One reading of each, and one of the default, which comes first in every other
