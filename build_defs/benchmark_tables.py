@@ -9,7 +9,8 @@ them, or `bench outputs --out` or `bench fidelity --out`.
 Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, about what
 `bench baselines --out` wrote, and between `<!-- placement: FILE -->` and `<!-- end -->` a
 few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
-`bench gains --out` wrote; between `<!-- policy: FILE -->` and `<!-- end -->` what
+`bench gains --out` wrote, and between `<!-- gain: FILE -->` and `<!-- end -->` what that adds
+up to, with its picture; between `<!-- policy: FILE -->` and `<!-- end -->` what
 `grappler-go evaluate --out` wrote. Nothing as long as there is no such file. A table
 without its file says so.
 """
@@ -31,6 +32,7 @@ _TITLES |= {"kept": "TensorFlow, memory kept", "given_back": "grappler-go, not k
 _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_GAIN = re.compile(r"(<!-- gain: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
@@ -76,6 +78,7 @@ def rendered(page: str) -> str:
     page = _TABLE.sub(lambda found: found[1] + _table(found[2]) + found[3], page)
     page = _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
     page = _GAINS.sub(lambda found: found[1] + _gains(found[2]) + found[3], page)
+    page = _GAIN.sub(lambda found: found[1] + _gain(found[2]) + found[3], page)
     page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
     return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
@@ -240,12 +243,45 @@ def _gains(name: str) -> str:
     told = (
         f"The best of TensorFlow, jit and auto for each program, in the geometric mean: "
         f"{means['best of others']:.2f}x. Of {summary.compiled} programs in which a group was "
-        f"compiled, {summary.break_even} win the first step back within "
-        f"{gains.BREAK_EVEN_STEPS} steps.\n"
+        f"compiled, {summary.break_even} win the first steps back within "
+        f"{gains.BREAK_EVEN_STEPS} steps; {summary.taken_back} were taken back by the guard.\n"
     )
     if summary.tuned:
         told += f"{summary.tuning_text}\n"
     return f"{where}.\n\n" + _rows(list(_GAINS_HEAD), table) + "\n" + told
+
+
+_GAIN_TEXT = """{programs} programs, training and inference, from networks to numerics: speed-up
+over TensorFlow's default, {where}
+([program by program](docs/benchmarks.md#many-programs), with the command).
+
+![speed-ups of many programs](docs/results/{stem}.png)
+
+"""
+
+
+def _gain(name: str) -> str:
+    """Sums and the picture of a file of `bench gains`, for the README."""
+    path = DOCS / "results" / name
+    if not path.exists():
+        return ""
+    from grappler_go.bench import gains
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [gains.Row.from_dict(json.loads(line)) for line in lines]
+    summary = gains.summarize(rows)
+    where = " and ".join(dict.fromkeys(row.where for row in rows))
+    means, slowest = summary.geometric_means, summary.slowest
+    modes = [mode for mode in ("jit", "auto", "ours", "tuned") if mode in means]
+    titles = [_TITLES.get(mode, mode) for mode in modes]
+    head = [f"{len(rows)} programs", *titles, "best of TensorFlow, jit and auto for each"]
+    table = [
+        ["geometric mean", *(f"{means[mode]:.2f}x" for mode in modes)],
+        ["the slowest", *(f"{slowest[mode]:.2f}x" for mode in modes), ""],
+    ]
+    table[0].append(f"{means['best of others']:.2f}x")
+    text = _GAIN_TEXT.format(programs=len(rows), where=where, stem=path.stem)
+    return text + _rows(head, table)
 
 
 def _ratios(speedup: Callable[[str], float | None]) -> list[str]:
@@ -262,11 +298,10 @@ def _gains_cells(row: Any) -> list[str]:
     cells = ["failed" if default.error else _figure(default.median_ms), *_ratios(row.speedup)]
     if ours is None or row.speedup("ours") is None:
         return [*cells, *[""] * 4, row.tuning_text]
-    steps = row.break_even("ours")
     return [
         *cells,
         f"{default.first_ms / 1e3:.1f}-{ours.first_ms / 1e3:.1f}",
-        ("never" if steps is None else f"{steps:,.0f}") if row.compiled else "left alone",
+        row.break_even_text,
         f"{default.peak_mb:,.0f}-{ours.peak_mb:,.0f}",
         f"{ours.difference:.0e}",
         row.tuning_text,

@@ -41,6 +41,8 @@ _MOST_NODES = 20_000
 # A plan that is neither slower nor faster beyond the noise stays, to a careful guard, if it
 # seems to gain this much: in doubt a graph is left alone.
 _LEAST_SPEEDUP = 1.02
+# How the outcome in a report ends where the plan is used no longer.
+GONE_BACK = "than the original, which is used from here on"
 # How the policy is called, in a report, whose plan grappler_go.tune() found: it ran already.
 _TUNED = "tuned: "
 
@@ -193,8 +195,16 @@ def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
         return (
             all(report["policy"].startswith(_TUNED) for report in reports)
             or sum(report["num_nodes"] for report in reports) > _MOST_NODES
-            or kernel_state.is_kept_by(ctx, arguments[0])
+            or keeps_state(arguments[0])
         )
+
+    def keeps_state(name: bytes) -> bool:
+        try:
+            return kernel_state.is_kept_by(ctx, name)
+        # The program has its result, and nothing may come between: what cannot be looked
+        # at is not timed.
+        except Exception:
+            return True
 
     def timed(trial: _Trial, arguments: tuple[bytes, list[Any], int]) -> Any:
         planned = trial.next_is_planned()
@@ -233,7 +243,7 @@ def _settle(trial: _Trial, found: judge.Verdict, careful: bool) -> None:
     outcome = "applied"
     if trial.reverted:
         how = "slower" if found.slower else "no faster"
-        outcome = f"{how} than the original, which is used from here on"
+        outcome = f"{how} {GONE_BACK}"
     for number in trial.report_ids:
         core.amend_report(number, not trial.reverted, outcome, text)
 

@@ -8,6 +8,7 @@ import pathlib
 import pytest
 from grappler_go_training import workloads
 
+from grappler_go import guard
 from grappler_go.bench import chart, gains, gains_programs, harness, models
 from grappler_go.bench.harness import Result
 from grappler_go.cli import bench, bench_gains, main
@@ -123,6 +124,16 @@ def test_break_even_is_what_the_first_step_cost_more_over_what_a_step_gains():
     assert row.break_even("ours") == pytest.approx(1005 / 5)
 
 
+def test_what_the_guard_took_back_is_told_from_what_was_left_alone():
+    row = _row(compiled=False)
+    assert row.break_even_text == "left alone"
+    row.decision = f"no faster {guard.GONE_BACK}"
+    assert row.break_even_text == "taken back"
+    assert gains.summarize([row, _row()]).taken_back == 1
+    assert _row(ours_ms=5.0, first=3000.0).break_even_text == "400"
+    assert _row(ours_ms=11.0).break_even_text == "never"
+
+
 def test_the_best_of_others_is_the_default_where_jit_and_auto_lose():
     assert _row().best_of_others == pytest.approx(1.25)
     slow = _row(jit=_result("jit", 20.0), auto=Result("auto", error="died"))
@@ -145,7 +156,7 @@ def test_rows_add_up():
     assert summary.against_best["ours"] == pytest.approx((2.0 * 0.5 * 1.0) ** (1 / 3) / 1.25)
     assert summary.slowest["ours"] == pytest.approx(0.5)
     assert summary.first_step["ours"] == pytest.approx(3.0)
-    assert (summary.compiled, summary.break_even) == (2, 1)
+    assert (summary.compiled, summary.taken_back, summary.break_even) == (2, 0, 1)
     assert summary.difference["ours"] == pytest.approx(1e-6)
     assert "tuned" not in summary.geometric_means
     assert (summary.tuned, summary.tuning_s) == ({}, 0)
@@ -294,6 +305,12 @@ def test_the_docs_table_is_made_of_rows(monkeypatch, tmp_path):
     assert "a plan for 1 of 1 programs" in written
     assert "| *geometric mean* |  | 0.50x | 1.25x | **1.41x** |" in written
     assert benchmark_tables.rendered(written) == written
+    few = benchmark_tables.rendered("<!-- gain: g.jsonl -->\n<!-- end -->\n")
+    assert "2 programs, training and inference" in few
+    assert "a day, a machine" in few
+    assert "](docs/results/g.png)" in few
+    assert "| geometric mean | 0.50x | 1.25x | 1.41x | 2.50x | 1.25x |" in few
+    assert "| the slowest | 0.50x | 1.25x | 1.00x | 2.50x |  |" in few
 
 
 def test_bench_gains_reads_what_it_wrote(tmp_path):

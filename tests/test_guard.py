@@ -388,3 +388,18 @@ def test_by_itself_it_times_no_plan_that_was_tuned(monkeypatch):
     step(LARGE)
     step(LARGE)
     assert not clock.turns
+
+
+def test_a_function_that_cannot_be_looked_at_runs_and_is_not_timed(monkeypatch):
+    def fails(ctx, name):
+        raise tf.errors.NotFoundError(None, None, f"no {name}")
+
+    clock = Clock(monkeypatch, planned_s=2.0, original_s=1.0)
+    monkeypatch.setattr(guard.kernel_state, "is_kept_by", fails)
+    step = tf.function(elementwise)
+    expected = elementwise(LARGE)
+    enable_as_users_do()
+    for _ in range(3):
+        np.testing.assert_allclose(step(LARGE), expected, rtol=1e-5)
+    assert reports()[-1].applied
+    assert not clock.turns

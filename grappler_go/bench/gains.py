@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import grappler_go
+from grappler_go import guard
 from grappler_go.bench import environment, harness
 from grappler_go.bench.gains_programs import BY_NAME, Program
 
@@ -75,6 +76,19 @@ class Row:
         return max(0.0, extra / gain)
 
     @property
+    def taken_back(self) -> bool:
+        """Whether the guard went back to the original."""
+        return self.decision.endswith(guard.GONE_BACK)
+
+    @property
+    def break_even_text(self) -> str:
+        """Steps until ours has won back what it cost, or why there are none."""
+        if not self.compiled:
+            return "taken back" if self.taken_back else "left alone"
+        steps = self.break_even("ours")
+        return "never" if steps is None else f"{steps:,.0f}"
+
+    @property
     def tuning_text(self) -> str:
         """Seconds that it took, and what was found where that is no plan; empty where
         the program was not tuned."""
@@ -114,7 +128,8 @@ class Summary:
       against_best: mode -> geometric mean of its speed-up over that best.
       slowest: mode -> its smallest speed-up.
       first_step: mode -> the largest ratio of its first step to the default's.
-      compiled: programs in which we compiled a group.
+      compiled: programs in which we compiled a group, and kept it.
+      taken_back: those in which the guard went back to the original.
       break_even: of those, how many win the first step back within BREAK_EVEN_STEPS.
       difference: mode -> largest difference of an output.
       tuned: verdict of tuning -> programs.
@@ -128,6 +143,7 @@ class Summary:
     slowest: dict[str, float]
     first_step: dict[str, float]
     compiled: int
+    taken_back: int
     break_even: int
     difference: dict[str, float]
     tuned: dict[str, int]
@@ -240,6 +256,7 @@ def summarize(rows: Sequence[Row]) -> Summary:
             for mode in modes
         },
         compiled=len(compiled),
+        taken_back=sum(row.taken_back for row in measured.get("ours", [])),
         break_even=sum(steps is not None and steps <= BREAK_EVEN_STEPS for steps in waits),
         difference={
             mode: max(row.results[mode].difference for row in measured[mode]) for mode in modes

@@ -142,21 +142,23 @@ def _config(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def small_graph_micros(settings: Mapping[str, Any], repeats: int = 2000) -> float:
-    """Median microseconds for a graph too small to matter, the call from Python
-    included."""
+    """Median microseconds for a graph too small to matter, with the settings of the
+    process, as the pass has them; the call from Python included."""
     import tensorflow as tf
 
+    import grappler_go
     from grappler_go import native
 
     function = tf.function(lambda x: x * 2.0 + 1.0).get_concrete_function(tf.ones((4,)))
     graphdef = function.graph.as_graph_def().SerializeToString()
     fetches = [tensor.op.name for tensor in function.outputs]
-    core, config = native.core(), _config(settings)
+    core = native.core()
     spent = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        core.optimize(graphdef, fetches, fetches, config)
-        spent.append((time.perf_counter() - began) * 1e6)
+    with grappler_go.scope(**settings):
+        for _ in range(repeats):
+            began = time.perf_counter()
+            core.optimize(graphdef, fetches, fetches)
+            spent.append((time.perf_counter() - began) * 1e6)
     return statistics.median(spent)
 
 

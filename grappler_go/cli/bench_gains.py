@@ -91,7 +91,8 @@ def _show(rows: Sequence[gains.Row], summary: gains.Summary) -> None:
             f"best of TensorFlow, jit and auto for each program: {means['best of others']:.2f}x; "
             f"ours is {summary.against_best['ours']:.2f} of that. "
             f"{summary.break_even} of {summary.compiled} programs in which a group was compiled "
-            f"win the first step back within {gains.BREAK_EVEN_STEPS} steps."
+            f"win the first steps back within {gains.BREAK_EVEN_STEPS} steps; "
+            f"{summary.taken_back} were taken back by the guard."
         )
     if summary.tuned:
         common.OUT.print(summary.tuning_text, markup=False)
@@ -112,11 +113,10 @@ def _cells(row: gains.Row) -> list[str]:
     ours = row.results.get("ours")
     if row.speedup("ours") is None or ours is None:
         return [*cells, *[""] * 4, row.tuning_text]
-    steps = row.break_even("ours") if row.compiled else None
     return [
         *cells,
         f"{default.first_ms / 1e3:.2g}-{ours.first_ms / 1e3:.2g}",
-        ("never" if steps is None else f"{steps:,.0f}") if row.compiled else "",
+        row.break_even_text,
         f"{default.peak_mb:,.0f}-{ours.peak_mb:,.0f}",
         f"{ours.difference:.0e}",
         row.tuning_text,
