@@ -29,6 +29,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from grappler_go import kernel_state, native
+from grappler_go import report as report_lib
 from grappler_go.tuning import judge
 
 # Rounds of one step each, after one of each that is not counted (compilation).
@@ -181,7 +182,9 @@ def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
         try:
             return tensorflows(*arguments)
         finally:
-            reports = [report for report in core.reports(last) if report["applied"]]
+            seen = core.reports(last)
+            report_lib.add_function([report["id"] for report in seen], arguments[0].decode())
+            reports = [report for report in seen if report["applied"]]
             # Recomputing buys memory with time: slower is what was asked for.
             for_memory = any(report["recomputed"] or report["ordered"] for report in reports)
             trial = None

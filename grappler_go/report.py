@@ -1,7 +1,8 @@
 """What happened to each graph that the pass saw."""
 
 import dataclasses
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grappler_go import native
@@ -14,6 +15,8 @@ class Report:
     Attributes:
       id: counts up in the process.
       fingerprint: of the graph; independent of node order and random names.
+      function: the tf.function that it was made of, "step, backward" for its gradient;
+        empty where nobody saw the call: the guard does (enable(guard=...)).
       fetches: a few names of the graph's outputs, to recognise it by.
       num_nodes: nodes before the pass.
       graph_bytes: size of the GraphDef.
@@ -39,6 +42,7 @@ class Report:
 
     id: int = 0
     fingerprint: str = ""
+    function: str = ""
     fetches: tuple[str, ...] = ()
     num_nodes: int = 0
     graph_bytes: int = 0
@@ -80,7 +84,7 @@ class Report:
         return values
 
     def __str__(self) -> str:
-        name = self.fetches[0] if self.fetches else "no outputs"
+        name = self.function or (self.fetches[0] if self.fetches else "no outputs")
         head = f"graph {self.id} ({name}, {self.num_nodes:,} nodes): "
         if not self.applied:
             text = f"left alone: {self.outcome}"
@@ -129,7 +133,8 @@ def reports() -> list[Report]:
     """
     if native.killed_by_environment():
         return []
-    return [Report.from_dict(values) for values in native.core().reports()]
+    found = native.core().reports()
+    return [Report.from_dict({**values, "function": _name_of(values["id"])}) for values in found]
 
 
 def last_report() -> Report | None:
@@ -142,3 +147,36 @@ def clear_reports() -> None:
     """Forgets all reports of this process."""
     if not native.killed_by_environment():
         native.core().clear_reports()
+        _functions.clear()
+
+
+# By id of a report, the name that TensorFlow has for its function. As many as the core
+# keeps reports (cc/plugin/report.h).
+_functions: dict[int, str] = {}
+_MOST_FUNCTIONS = 1000
+# What TensorFlow makes of a function's name: __inference_step_42, and for its gradient
+# __inference___backward_step_17_42.
+_KIND = re.compile(r"__(inference|forward|backward)_(.+)_\d+$")
+
+
+def add_function(ids: Iterable[int], name: str) -> None:
+    """Says which function graphs are of.
+
+    Args:
+      ids: of their reports.
+      name: TensorFlow's.
+    """
+    for number in ids:
+        _functions[number] = name
+    while len(_functions) > _MOST_FUNCTIONS:
+        del _functions[next(iter(_functions))]
+
+
+def _name_of(number: int) -> str:
+    """The function as its author calls it."""
+    name, kinds = _functions.get(number, ""), []
+    while found := _KIND.match(name):
+        kind, name = found.groups()
+        if kind != "inference":
+            kinds.append(kind)
+    return ", ".join([name, *kinds]) if name else ""

@@ -10,6 +10,7 @@ from tensorflow.python.eager import context, execute
 
 import grappler_go
 from grappler_go import guard
+from grappler_go import report as report_lib
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
@@ -403,3 +404,30 @@ def test_a_function_that_cannot_be_looked_at_runs_and_is_not_timed(monkeypatch):
         np.testing.assert_allclose(step(LARGE), expected, rtol=1e-5)
     assert reports()[-1].applied
     assert not clock.turns
+
+
+def test_reports_say_of_which_function_a_graph_is():
+    weight = tf.Variable(2.0)
+
+    @tf.function
+    def my_step(x):
+        return tf.reduce_sum(elementwise(x * weight))
+
+    enable_as_users_do()
+    grappler_go.clear_reports()
+    with tf.GradientTape() as tape:
+        result = my_step(LARGE)
+    tape.gradient(result, weight)
+    named = {report.function for report in reports()}
+    assert named == {"my_step, forward", "my_step, backward"}
+    grappler_go.clear_reports()
+    my_step(LARGE)
+    assert reports()[-1].function == "my_step"
+    assert f"graph {reports()[-1].id} (my_step, " in str(reports()[-1])
+
+
+def test_no_more_names_are_kept_than_reports(monkeypatch):
+    monkeypatch.setattr(report_lib, "_functions", {})
+    for number in range(1500):
+        report_lib.add_function([number], f"__inference_step_{number}")
+    assert sorted(report_lib._functions) == list(range(500, 1500))
