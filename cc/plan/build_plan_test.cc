@@ -119,6 +119,52 @@ TEST_F(BuildPlanTest, AGroupThatAStepWouldNotNoticeIsDissolved) {
   EXPECT_EQ(Why("c0"), "group does not pay");
 }
 
+// Beside the chain, a loop whose body is one product; how often it runs is
+// `limit`, or nobody knows.
+GraphBuilder WithLoop(GraphBuilder builder, int limit) {
+  const GraphBuilder::Attrs ints = {{"T", TypeAttrValue(kInt32)}};
+  const GraphBuilder::Attrs frame = {{"T", TypeAttrValue(kInt32)},
+                                     {"frame_name", StringAttrValue("f")}};
+  builder.IntConst("zero", {}, {0}).IntConst("one", {}, {1});
+  if (limit > 0) {
+    builder.IntConst("limit", {}, {limit});
+  } else {
+    builder.Arg("limit", {}, kInt32);
+  }
+  builder.Node("enter", "Enter", {"zero"}, frame, kCpu)
+      .Node("enter_limit", "Enter", {"limit"}, frame, kCpu)
+      .Node("enter_one", "Enter", {"one"}, frame, kCpu)
+      .Node("merge", "Merge", {"enter", "next"}, ints, kCpu)
+      .Node("less", "Less", {"merge", "enter_limit"}, ints, kCpu)
+      .Node("condition", "LoopCond", {"less"}, {}, kCpu)
+      .Node("switch", "Switch", {"merge", "condition"}, ints, kCpu)
+      .Node("body", "AddV2", {"switch:1", "enter_one"}, ints, kCpu)
+      .Node("next", "NextIteration", {"body"}, ints, kCpu)
+      .Node("exit", "Exit", {"switch"}, ints, kCpu)
+      .Retval("count", "exit");
+  return builder;
+}
+
+TEST_F(BuildPlanTest, AGainIsAShareOfWhatLoopsTakeInAllTheirRuns) {
+  options_.min_gain = 0.05;
+  auto is_planned = [&](int limit, float body_micros) {
+    Parse(WithLoop(Chain(), limit));
+    for (const char* op : {"enter", "enter_limit", "enter_one", "merge", "less",
+                           "condition", "switch", "next", "exit"}) {
+      logits_.op_micros[graph_.find(op)] = 0;
+    }
+    logits_.op_micros[graph_.find("body")] = body_micros;
+    const Plan plan = Build();
+    EXPECT_GT(plan.micros_before, body_micros);
+    return plan.num_groups() > 0;
+  };
+  EXPECT_TRUE(is_planned(100, 10));
+  EXPECT_FALSE(is_planned(100, 200)) << "20 ms, of which 0.2 are gained";
+  EXPECT_TRUE(is_planned(2, 200));
+  EXPECT_TRUE(is_planned(0, 10)) << "a few runs, as far as one knows";
+  EXPECT_FALSE(is_planned(0, 1000));
+}
+
 TEST_F(BuildPlanTest, ADecompositionThatWasNeverTimedIsNotCompiled) {
   Parse(Chain().Node("cholesky", "Cholesky", {"c2"}, kT, kCpu));
   logits_.op_micros[graph_.find("cholesky")] = 0;

@@ -10,6 +10,7 @@
 #include "cc/plan/fusion_groups.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/placement.h"
+#include "cc/sim/loops.h"
 #include "cc/sim/step_time.h"
 
 namespace grappler_go {
@@ -92,6 +93,27 @@ int32_t LeaveOutSlower(const OpMicros& micros, const PlanOptions& options,
   return left_out;
 }
 
+// How often a loop is taken to run of which the graph does not say it: that it
+// runs more than once is what makes it a loop.
+constexpr int32_t kUnknownTrips = 8;
+
+// What loops take beyond the one run of each of their ops that StepMicros
+// counts. Nothing in them is compiled: where they are most of the step, it
+// gains little from the rest.
+double MoreRunsMicros(const OpGraph& graph, const OpMicros& micros) {
+  constexpr int64_t kMostRuns = 4'000'000;
+  const Loops loops = FindLoops(graph, kMostRuns);
+  if (loops.runs.empty()) return 0.0;
+  double more = 0;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (!graph.has(i, kInLoop)) continue;
+    const bool unknown = loops.run_once > 0 && loops.trips[i] == 1;
+    const int32_t runs = unknown ? kUnknownTrips : loops.runs[i];
+    more += static_cast<double>(micros.alone[i]) * (runs - 1);
+  }
+  return more;
+}
+
 // The share of the step that a plan must be predicted to gain. What a boundary
 // costs is the least certain part of the prediction, so a plan of many groups
 // has to promise more than one of a single group.
@@ -121,7 +143,10 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
     if (trial.micros < best.micros) best = std::move(trial);
   }
 
-  const double before = StepMicros(graph, {micros.alone, {}, {}, cores});
+  const double more_runs = MoreRunsMicros(graph, micros);
+  const double before =
+      StepMicros(graph, {micros.alone, {}, {}, cores}) + more_runs;
+  best.micros += more_runs;
   plan->micros_before = before;
   plan->micros_after = before;
   std::vector<int32_t>& group = best.groups.of_op;
