@@ -16,11 +16,6 @@ class PolicyCutTest : public ::testing::Test {
  protected:
   PolicyCutTest()
       : bytes_(TwoChains(kLength)), graph_(*OpGraph::Parse(bytes_, {})) {
-    for (int k = 0; k < 2; ++k) {
-      Device& device = machine_.devices.emplace_back();
-      device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
-      device.type = "GPU";
-    }
     options_.free_state = true;
     logits_.num_devices = 2;
     logits_.num_ops = graph_.num_ops();
@@ -49,7 +44,7 @@ class PolicyCutTest : public ::testing::Test {
 
   std::string bytes_;
   OpGraph graph_;
-  Machine machine_;
+  Machine machine_ = TwoGpus();
   Logits logits_;
   PlanOptions options_;
 };

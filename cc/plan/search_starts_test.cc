@@ -20,11 +20,6 @@ namespace {
 class SearchStartsTest : public ::testing::Test {
  protected:
   SearchStartsTest() {
-    for (int k = 0; k < 2; ++k) {
-      Device& device = machine_.devices.emplace_back();
-      device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
-      device.type = "GPU";
-    }
     logits_.num_devices = 2;
     options_.free_state = true;
     Load(TwoChains(20));
@@ -43,7 +38,7 @@ class SearchStartsTest : public ::testing::Test {
 
   std::string bytes_;
   OpGraph graph_;
-  Machine machine_;
+  Machine machine_ = TwoGpus();
   Logits logits_;
   PlanOptions options_;
 };

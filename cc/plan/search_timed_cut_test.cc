@@ -17,11 +17,6 @@ constexpr int kLength = 8;
 class SearchTimedCutTest : public ::testing::Test {
  protected:
   SearchTimedCutTest() : bytes_(TwoChains(kLength)) {
-    for (int k = 0; k < 2; ++k) {
-      Device& device = machine_.devices.emplace_back();
-      device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
-      device.type = "GPU";
-    }
     logits_.num_devices = 2;
     options_.free_state = true;
     graph_ = *OpGraph::Parse(bytes_, {});
@@ -43,7 +38,7 @@ class SearchTimedCutTest : public ::testing::Test {
 
   const std::string bytes_;
   OpGraph graph_;
-  Machine machine_;
+  Machine machine_ = TwoGpus();
   Logits logits_;
   PlanOptions options_;
   SearchSpace space_;

@@ -1,9 +1,11 @@
-// Two chains of products, which nothing joins but their argument.
+// Two chains of products, which nothing joins but their argument, and two
+// devices for them.
 #ifndef GRAPPLER_GO_TESTING_TWO_CHAINS_H_
 #define GRAPPLER_GO_TESTING_TWO_CHAINS_H_
 
 #include <string>
 
+#include "cc/cost/machine.h"
 #include "cc/graph/wire.h"
 #include "cc/testing/graph_builder.h"
 
@@ -23,6 +25,17 @@ inline std::string TwoChains(int length) {
     }
   }
   return builder.Build();
+}
+
+// With every rate and link as it is by default.
+inline Machine TwoGpus() {
+  Machine machine;
+  for (int k = 0; k < 2; ++k) {
+    Device& device = machine.devices.emplace_back();
+    device.name = "/job:a/replica:0/task:0/device:GPU:" + std::to_string(k);
+    device.type = "GPU";
+  }
+  return machine;
 }
 
 }  // namespace grappler_go
