@@ -56,6 +56,10 @@ def draw_relative(
     axes.set_yticks(range(len(rows)), list(rows))
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
+    low, high = axes.get_xlim()
+    if high < 10 * low:  # else the powers of ten are enough
+        axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel(label)
     axes.grid(axis="y", linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
