@@ -23,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-demo: $(STAMPS)/installed build  ## set up, then run three real models four ways (on 2 cores 6 to 8 minutes from nothing, most of it set-up)
+demo: $(STAMPS)/installed build  ## set up, then run three real models four ways (on 2 cores 5 to 8 minutes from nothing, much of it set-up)
 	@echo "demo: three models four ways, a few minutes"
 	@$(VENV)/bin/grappler-go demo
 

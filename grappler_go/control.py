@@ -173,8 +173,7 @@ def enable(
         )
         native.core().set_config(config)
         careful = guard is None
-        is_default = isinstance(policy, str) and policy == "default"
-        guards = is_default if guard is None else guard
+        guards = settings.is_default_policy(policy) if careful else bool(guard)
         generation = _generation_of((*_key(config, policy), guards, careful), config)
         _switch_on(generation)
         if guards:

@@ -11,10 +11,10 @@ from typing import Any
 # if anything, is not in the kernel, or ends with the step.
 _KEEP_NOTHING = frozenset(
     (
-        *("_Arg", "_Retval", "Placeholder", "VarHandleOp", "Empty", "NoOp"),
+        *("_Arg", "_Retval", "VarHandleOp", "Empty"),
         *("CheckNumerics", "CheckNumericsV2", "Assert", "Print", "PrintV2"),
-        *("PartitionedCall", "StatefulPartitionedCall", "If", "While", "Case"),
-        *("PyFunc", "EagerPyFunc", "StatelessRandomGetAlg", "StatelessRandomGetKeyCounter"),
+        *("StatefulPartitionedCall", "If", "While", "Case"),
+        *("PyFunc", "EagerPyFunc", "StatelessRandomGetAlg"),
         *("TensorArrayV3", "StackV2", "Timestamp"),
     )
 )
@@ -28,6 +28,9 @@ def is_kept_by(ctx: Any, function: bytes) -> bool:
     Args:
       ctx: TensorFlow's eager context.
       function: its name.
+
+    Raises:
+      tf.errors.NotFoundError: the context has no such function, or one that it calls.
     """
     todo, seen = [function.decode()], set()
     while todo:

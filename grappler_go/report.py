@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -122,6 +123,39 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+# By id of a report, the name that TensorFlow has for its function. As many as the core
+# keeps reports (cc/plugin/report.h).
+_functions: dict[int, str] = {}
+_functions_lock = threading.Lock()
+_MOST_FUNCTIONS = 1000
+# What TensorFlow makes of a function's name: __inference_step_42, and for its gradient
+# __inference___backward_step_17_42.
+_KIND = re.compile(r"__(inference|forward|backward)_(.+)_\d+$")
+
+
+def add_function(ids: Iterable[int], name: str) -> None:
+    """Says which function graphs are of.
+
+    Args:
+      ids: of their reports.
+      name: TensorFlow's.
+    """
+    with _functions_lock:
+        _functions.update(dict.fromkeys(ids, name))
+        for oldest in list(_functions)[:-_MOST_FUNCTIONS]:
+            del _functions[oldest]
+
+
+def _name_of(number: int) -> str:
+    """The function as its author calls it."""
+    name, kinds = _functions.get(number, ""), []
+    while found := _KIND.match(name):
+        kind, name = found.groups()
+        if kind != "inference":
+            kinds.append(kind)
+    return ", ".join([name, *kinds]) if name else ""
+
+
 def reports() -> list[Report]:
     """The last 1000 graphs that the pass saw in this process, oldest first.
 
@@ -147,36 +181,5 @@ def clear_reports() -> None:
     """Forgets all reports of this process."""
     if not native.killed_by_environment():
         native.core().clear_reports()
-        _functions.clear()
-
-
-# By id of a report, the name that TensorFlow has for its function. As many as the core
-# keeps reports (cc/plugin/report.h).
-_functions: dict[int, str] = {}
-_MOST_FUNCTIONS = 1000
-# What TensorFlow makes of a function's name: __inference_step_42, and for its gradient
-# __inference___backward_step_17_42.
-_KIND = re.compile(r"__(inference|forward|backward)_(.+)_\d+$")
-
-
-def add_function(ids: Iterable[int], name: str) -> None:
-    """Says which function graphs are of.
-
-    Args:
-      ids: of their reports.
-      name: TensorFlow's.
-    """
-    for number in ids:
-        _functions[number] = name
-    while len(_functions) > _MOST_FUNCTIONS:
-        del _functions[next(iter(_functions))]
-
-
-def _name_of(number: int) -> str:
-    """The function as its author calls it."""
-    name, kinds = _functions.get(number, ""), []
-    while found := _KIND.match(name):
-        kind, name = found.groups()
-        if kind != "inference":
-            kinds.append(kind)
-    return ", ".join([name, *kinds]) if name else ""
+        with _functions_lock:
+            _functions.clear()

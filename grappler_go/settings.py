@@ -213,6 +213,11 @@ def check_switch(name: str, value: object) -> None:
         raise TypeError(f"{name}={value!r}: expected True or False")
 
 
+def is_default_policy(policy: PolicyLike) -> bool:
+    """Whether the policy that ships decides, and not one that was named."""
+    return isinstance(policy, str) and policy == "default"
+
+
 def native_config(
     *,
     policy: PolicyLike,
@@ -253,10 +258,8 @@ def native_config(
     check_switch("keep_memory", keep_memory)
     config["keep_memory"] = keep_memory
     # Who names a policy of his own wants to see that one at work.
-    is_default = isinstance(policy, str) and policy == "default"
-    config["plan_folders"] = (
-        plan_cache_lib.folders_of(plan_cache) if is_default or plan_cache is not None else []
-    )
+    looks_up = is_default_policy(policy) or plan_cache is not None
+    config["plan_folders"] = plan_cache_lib.folders_of(plan_cache) if looks_up else []
     config.update(advanced_lib.check({} if advanced is None else advanced))
     config["record_dir"] = ""
     if record is not None:

@@ -27,6 +27,19 @@ def pass_off():
     grappler_go.disable()
 
 
+@pytest.fixture
+def flags_as_before():
+    """Commands keep parsed flags in their module; each test starts afresh."""
+    from grappler_go.cli.main import COMMANDS, command_module
+
+    yield
+    for name in COMMANDS:
+        values = command_module(name).FLAGS
+        values.unparse_flags()
+        for flag in values:
+            values[flag].unparse()
+
+
 # Graphs that several tests of baselines share.
 
 

@@ -119,8 +119,8 @@ TEST_F(BuildPlanTest, AGroupThatAStepWouldNotNoticeIsDissolved) {
   EXPECT_EQ(Why("c0"), "group does not pay");
 }
 
-// Beside the chain, a loop whose body is one product; how often it runs is
-// `limit`, or nobody knows.
+// Beside the chain, a loop whose body is one addition; it runs `limit` times,
+// or, where that is 0, as often as an argument says.
 GraphBuilder WithLoop(GraphBuilder builder, int limit) {
   const GraphBuilder::Attrs ints = {{"T", TypeAttrValue(kInt32)}};
   const GraphBuilder::Attrs frame = {{"T", TypeAttrValue(kInt32)},

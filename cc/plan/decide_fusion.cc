@@ -11,6 +11,7 @@
 #include "cc/plan/op_micros.h"
 #include "cc/plan/placement.h"
 #include "cc/sim/loops.h"
+#include "cc/sim/simulator.h"
 #include "cc/sim/step_time.h"
 
 namespace grappler_go {
@@ -101,15 +102,15 @@ constexpr int32_t kUnknownTrips = 8;
 // counts. Nothing in them is compiled: where they are most of the step, it
 // gains little from the rest.
 double MoreRunsMicros(const OpGraph& graph, const OpMicros& micros) {
-  constexpr int64_t kMostRuns = 4'000'000;
-  const Loops loops = FindLoops(graph, kMostRuns);
+  const Loops loops = FindLoops(graph, SimulatorOptions().max_runs);
   if (loops.runs.empty()) return 0.0;
   double more = 0;
   for (int32_t i = 0; i < graph.num_ops(); ++i) {
     if (!graph.has(i, kInLoop)) continue;
     const bool unknown = loops.run_once > 0 && loops.trips[i] == 1;
-    const int32_t runs = unknown ? kUnknownTrips : loops.runs[i];
-    more += static_cast<double>(micros.alone[i]) * (runs - 1);
+    const double runs =
+        static_cast<double>(loops.runs[i]) * (unknown ? kUnknownTrips : 1);
+    more += micros.alone[i] * (runs - 1);
   }
   return more;
 }
