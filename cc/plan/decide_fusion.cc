@@ -102,11 +102,15 @@ constexpr int32_t kUnknownTrips = 8;
 // counts. Nothing in them is compiled: where they are most of the step, it
 // gains little from the rest.
 double MoreRunsMicros(const OpGraph& graph, const OpMicros& micros) {
+  std::vector<int32_t> in_loops;
+  for (int32_t i = 0; i < graph.num_ops(); ++i) {
+    if (graph.has(i, kInLoop)) in_loops.push_back(i);
+  }
+  if (in_loops.empty()) return 0.0;  // most graphs: spare them the search
   const Loops loops = FindLoops(graph, SimulatorOptions().max_runs);
   if (loops.runs.empty()) return 0.0;
   double more = 0;
-  for (int32_t i = 0; i < graph.num_ops(); ++i) {
-    if (!graph.has(i, kInLoop)) continue;
+  for (int32_t i : in_loops) {
     const bool unknown = loops.run_once > 0 && loops.trips[i] == 1;
     const double runs =
         static_cast<double>(loops.runs[i]) * (unknown ? kUnknownTrips : 1);
