@@ -43,7 +43,9 @@ class _Worker:
         if label in self._fail or label in self._die:
             raise process.WorkerError("no such kernel", alive=label in self._fail)
         if request["do"] == "hop":
-            return {"micros": 100.0 + 4e-3 * request["elements"]}
+            assert request["pids"] == [11, 12]
+            micros = 4e-3 * request["elements"]
+            return {"micros": 100.0 + micros, "cpu_micros": 50.0 + micros / 2}
         return _ANSWERS.get(request["do"], {"tf_micros": 10.0, "xla_micros": 5.0})
 
     def close(self, patience_s):
@@ -232,11 +234,15 @@ def test_the_machine_is_a_file_as_any_other(timed, tmp_path):
 
 
 def test_two_workers_have_links(timed):
-    machine_of_two = machine.machine_of(_timings([(1, 100.0), (1 << 20, 100 + 4e3)]))
+    machine_of_two = machine.machine_of(
+        _timings([(1, 100.0, 50.0), (1 << 20, 100 + 4e3, 50 + 3e3)])
+    )
     assert len(machine_of_two.devices) == 2
     for link in machine_of_two.links:
         assert link["latency_us"] == pytest.approx(100, rel=0.01)
         assert link["gbytes_per_s"] == pytest.approx(1.05, rel=0.01)
+        assert link["cpu_us"] == pytest.approx(50, rel=0.01)
+        assert link["cpu_us_per_mb"] == pytest.approx(3e3 / 4.194, rel=0.01)
 
 
 def test_nothing_timed_is_an_error():

@@ -272,11 +272,21 @@ def test_the_command_lists_machines(capsys):
     assert main(["machines", "a", "b"]) == 2
 
 
+def test_the_command_shows_what_transfers_take_of_cpus(tmp_path, capsys):
+    cpus = [{"name": f"/job:worker/replica:0/task:{task}/device:CPU:0"} for task in (0, 1)]
+    links = [{"src": a, "dst": 1 - a, "cpu_us": 160, "cpu_us_per_mb": 690} for a in (0, 1)]
+    file = tmp_path / "machine.json"
+    file.write_text(grappler_go.Machine("two", devices=cpus, links=links).to_json())
+    shown = grappler_go_prints(capsys, "machines", str(file))
+    assert re.search(r"1 +50 +160 +690 +2 ", shown)
+
+
 def test_the_command_shows_a_machine(tmp_path, capsys):
     shown = grappler_go_prints(capsys, "machines", "v100x4")
     assert "15,700" in shown
     assert "data sheet" in shown
     assert re.search(r"48 +5 +6 +GPU:0 to GPU:3", shown)
+    assert "CPU us" not in shown
     file = tmp_path / "mine.json"
     file.write_text(grappler_go_prints(capsys, "machines", "p100x1", "--json"))
     assert grappler_go.load_machine(file).name == grappler_go.load_machine("p100x1").name

@@ -129,7 +129,8 @@ void BindMachine(py::module_& m) {
         py::arg("sources") = std::map<std::string, std::string>(),
         "Devices are dicts of name, type, gflops, gbytes_per_s, memory_bytes, "
         "cores, dispatch_us, achieved, calibration; "
-        "links of src, dst (indices into devices), gbytes_per_s, latency_us; "
+        "links of src, dst (indices into devices), gbytes_per_s, latency_us, "
+        "cpu_us, cpu_us_per_mb; "
         "sources say where numbers come from. "
         "A name may be short (\"CPU:0\": of this process), and says the type. "
         "What is missing has a default; an unknown key is a TypeError.");

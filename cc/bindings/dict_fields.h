@@ -154,6 +154,8 @@ void VisitFields(Visitor& visit, Link& link) {
   visit("dst", link.dst);
   visit("gbytes_per_s", link.gbytes_per_s);
   visit("latency_us", link.latency_us);
+  visit("cpu_us", link.cpu_us);
+  visit("cpu_us_per_mb", link.cpu_us_per_mb);
 }
 
 template <typename Visitor>

@@ -224,6 +224,13 @@ Status Machine::Validate() const {
       return InvalidArgument(LinkField(i, "latency_us") +
                              " must be zero or a positive number.");
     }
+    const std::pair<const char*, double> costs[] = {
+        {"cpu_us", link.cpu_us}, {"cpu_us_per_mb", link.cpu_us_per_mb}};
+    for (const auto& [field, micros] : costs) {
+      if (std::isfinite(micros) && micros >= 0) continue;
+      return InvalidArgument(LinkField(i, field) +
+                             " must be zero or a positive number.");
+    }
   }
   return OkStatus();
 }

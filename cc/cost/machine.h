@@ -1,6 +1,6 @@
 // The devices a plan may use and the links between them.
 //
-// As a file (machine_json.cc) a machine is JSON of format version 1.2:
+// As a file (machine_json.cc) a machine is JSON of format version 1.3:
 //
 //   {"format": "grappler-go-machine", "version": "1.2", "name": "two GPUs",
 //    "devices": [{"name": "/job:localhost/replica:0/task:0/device:GPU:0",
@@ -11,13 +11,14 @@
 //                              0.7}}},
 //                ...],
 //    "default_link": {"gbytes_per_s": 12, "latency_us": 10},
-//    "links": [{"src": 0, "dst": 1, "gbytes_per_s": 25, "latency_us": 2}],
+//    "links": [{"src": 0, "dst": 1, "gbytes_per_s": 25, "latency_us": 2,
+//               "cpu_us": 150, "cpu_us_per_mb": 600}],
 //    "sources": {"devices.gflops": "where the number comes from"}}
 //
 // A name may be short ("GPU:0": of this process). memory_bytes, cores,
-// dispatch_us, achieved, calibration (calibration.h) and sources may be
-// missing, and so may either default_link or links as long as every pair of
-// devices has a link.
+// dispatch_us, achieved, calibration (calibration.h), the links' cpu_us and
+// cpu_us_per_mb, and sources may be missing, and so may either default_link or
+// links as long as every pair of devices has a link.
 #ifndef GRAPPLER_GO_COST_MACHINE_H_
 #define GRAPPLER_GO_COST_MACHINE_H_
 
@@ -72,6 +73,11 @@ struct Link {
   int32_t src = 0, dst = 0;  // indices into Machine::devices
   double gbytes_per_s = 1.0;
   double latency_us = 50.0;
+  // What sending and receiving keep a core busy with at each end that is a CPU,
+  // for a transfer and for each megabyte (1e6 bytes) of it: the overhead "o" of
+  // LogP (Culler et al., PPoPP 1993), which ops there have to do without.
+  double cpu_us = 0.0;
+  double cpu_us_per_mb = 0.0;
 };
 
 struct Machine {

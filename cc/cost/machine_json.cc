@@ -15,8 +15,8 @@ namespace grappler_go {
 namespace {
 
 constexpr char kFormat[] = "grappler-go-machine";
-constexpr char kVersion[] = "1.2";
-constexpr int kMajor = 1, kMinor = 2;
+constexpr char kVersion[] = "1.3";
+constexpr int kMajor = 1, kMinor = 3;
 // In "achieved": every class that is not named.
 constexpr char kDefaultClass[] = "default";
 
@@ -110,13 +110,23 @@ Status ReadDevice(const Json& json, const std::string& where, Device* device) {
   return OkStatus();
 }
 
+// What a link has without its ends.
+void ReadCosts(ObjectReader* reader, Link* link) {
+  reader->Read("gbytes_per_s", &link->gbytes_per_s);
+  reader->Read("latency_us", &link->latency_us);
+  if (reader->Has("cpu_us")) reader->Read("cpu_us", &link->cpu_us);
+  if (reader->Has("cpu_us_per_mb")) {
+    reader->Read("cpu_us_per_mb", &link->cpu_us_per_mb);
+  }
+}
+
 Status ReadLink(const Json& json, const std::string& where, Link* link) {
   ObjectReader reader(json, where);
-  reader.CheckFields({"src", "dst", "gbytes_per_s", "latency_us"});
+  reader.CheckFields(
+      {"src", "dst", "gbytes_per_s", "latency_us", "cpu_us", "cpu_us_per_mb"});
   reader.Read("src", &link->src);
   reader.Read("dst", &link->dst);
-  reader.Read("gbytes_per_s", &link->gbytes_per_s);
-  reader.Read("latency_us", &link->latency_us);
+  ReadCosts(&reader, link);
   return reader.status();
 }
 
@@ -124,17 +134,21 @@ Status ReadLink(const Json& json, const std::string& where, Link* link) {
 Status ReadDefaultLink(const Json& json, Link* link) {
   const std::string where = "default_link";
   ObjectReader reader(json, where);
-  reader.CheckFields({"gbytes_per_s", "latency_us"});
-  reader.Read("gbytes_per_s", &link->gbytes_per_s);
-  reader.Read("latency_us", &link->latency_us);
+  reader.CheckFields({"gbytes_per_s", "latency_us", "cpu_us", "cpu_us_per_mb"});
+  ReadCosts(&reader, link);
   GO_RETURN_IF_ERROR(reader.status());
   // Where every link is named, Validate() does not see it.
   if (!(link->gbytes_per_s > 0)) {
     return InvalidArgument(where + ".gbytes_per_s must be a positive number.");
   }
-  if (!(link->latency_us >= 0)) {
-    return InvalidArgument(where +
-                           ".latency_us must be zero or a positive number.");
+  const std::pair<const char*, double> others[] = {
+      {"latency_us", link->latency_us},
+      {"cpu_us", link->cpu_us},
+      {"cpu_us_per_mb", link->cpu_us_per_mb}};
+  for (const auto& [field, micros] : others) {
+    if (micros >= 0) continue;
+    return InvalidArgument(where + "." + field +
+                           " must be zero or a positive number.");
   }
   return OkStatus();
 }
@@ -211,7 +225,9 @@ Status ReadBody(const Json& json, ObjectReader* reader, Machine* machine) {
           "); add it, or a default_link for all that are not listed.");
       return false;
     }
-    added.push_back({src, dst, other.gbytes_per_s, other.latency_us});
+    added.push_back(other);
+    added.back().src = src;
+    added.back().dst = dst;
     return true;
   });
   machine->links.insert(machine->links.end(), added.begin(), added.end());
@@ -262,6 +278,14 @@ Json AchievedJson(const AchievedByClass& achieved) {
   return json;
 }
 
+// What ReadCosts reads.
+void AddCosts(const Link& link, Json* fields) {
+  (*fields)["gbytes_per_s"] = link.gbytes_per_s;
+  (*fields)["latency_us"] = link.latency_us;
+  if (link.cpu_us != 0) (*fields)["cpu_us"] = link.cpu_us;
+  if (link.cpu_us_per_mb != 0) (*fields)["cpu_us_per_mb"] = link.cpu_us_per_mb;
+}
+
 }  // namespace
 
 StatusOr<Machine> MachineFromJson(std::string_view json) {
@@ -299,10 +323,7 @@ std::string MachineToJson(const Machine& machine) {
     json["devices"].push_back(std::move(fields));
   }
   ForEachMissingLink(machine, [&](int32_t, int32_t) {
-    const Link link = SlowestLink(machine);
-    Json& fields = json["default_link"];
-    fields["gbytes_per_s"] = link.gbytes_per_s;
-    fields["latency_us"] = link.latency_us;
+    AddCosts(SlowestLink(machine), &json["default_link"]);
     return false;
   });
   json["links"] = Json::array();
@@ -310,8 +331,7 @@ std::string MachineToJson(const Machine& machine) {
     Json fields;
     fields["src"] = link.src;
     fields["dst"] = link.dst;
-    fields["gbytes_per_s"] = link.gbytes_per_s;
-    fields["latency_us"] = link.latency_us;
+    AddCosts(link, &fields);
     json["links"].push_back(std::move(fields));
   }
   for (const auto& [key, source] : machine.sources) {

@@ -65,6 +65,7 @@ TEST(Machine, SurvivesJsonUnchanged) {
   ASSERT_EQ(read->links.size(), 6u);
   EXPECT_EQ(read->links[1].src, 2);
   EXPECT_EQ(read->links[1].gbytes_per_s, 11.5);
+  EXPECT_EQ(read->links[1].cpu_us, 0);
   const Device& gpu = read->devices[2];
   EXPECT_EQ(gpu.dispatch_us, 5.0);
   const auto achieved = [&gpu](OpClass op_class) {
@@ -88,6 +89,18 @@ TEST(Machine, WritesTheSlowestLinkForThoseItLacks) {
     EXPECT_EQ(read->links[i].gbytes_per_s, 5.0);
     EXPECT_EQ(read->links[i].latency_us, 1.0);
   }
+}
+
+TEST(Machine, WritesWhatTransfersTakeOfCpus) {
+  Machine machine = ThreeDevices();
+  machine.links[1].cpu_us = 150.5;
+  machine.links[2].cpu_us_per_mb = 600.5;
+  const StatusOr<Machine> read = MachineFromJson(MachineToJson(machine));
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(read->links[1].cpu_us, 150.5);
+  EXPECT_EQ(read->links[1].cpu_us_per_mb, 0);
+  EXPECT_EQ(read->links[2].cpu_us, 0);
+  EXPECT_EQ(read->links[2].cpu_us_per_mb, 600.5);
 }
 
 TEST(Machine, ANameThatIsNotUtf8DoesNotThrow) {
@@ -153,6 +166,12 @@ TEST(Machine, RejectsRatesThatAreNotPositiveAndNamesTheField) {
   machine = ThreeDevices();
   machine.links[0].latency_us = -0.5;
   EXPECT_TRUE(Starts(WhyNot(machine), "links[0].latency_us"));
+  machine = ThreeDevices();
+  machine.links[0].cpu_us = -1;
+  EXPECT_TRUE(Starts(WhyNot(machine), "links[0].cpu_us must be"));
+  machine = ThreeDevices();
+  machine.links[1].cpu_us_per_mb = std::nan("");
+  EXPECT_TRUE(Starts(WhyNot(machine), "links[1].cpu_us_per_mb must be"));
   machine = ThreeDevices();
   machine.devices[1].dispatch_us = -1;
   EXPECT_TRUE(Starts(WhyNot(machine), "devices[1].dispatch_us"));
@@ -220,7 +239,7 @@ TEST(MachineFromJson, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "machine\"", "plan\"")),
                      "machine.format is \"grappler-go-plan\""));
   for (const char* version : {"\"2.0\"", "\"1\"", "\"1.x\"", "\"1.1.1\""}) {
-    EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.2\"", version)),
+    EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.3\"", version)),
                        "machine.version is " + std::string(version)));
   }
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"name\"", "\"nome\"")),
@@ -230,13 +249,13 @@ TEST(MachineFromJson, NamesTheFieldThatIsWrong) {
 TEST(MachineFromJson, ReadsOlderAndNewerMinorVersions) {
   const std::string json = MachineToJson(ThreeDevices());
   for (const char* version : {"\"1.0\"", "\"1.9\""}) {
-    EXPECT_TRUE(MachineFromJson(Replaced(json, "\"1.2\"", version)).ok());
+    EXPECT_TRUE(MachineFromJson(Replaced(json, "\"1.3\"", version)).ok());
   }
   // What it cannot read it blames on the version.
-  const std::string newer = Replaced(json, "\"1.2\"", "\"1.9\"");
+  const std::string newer = Replaced(json, "\"1.3\"", "\"1.9\"");
   const std::string why = WhyNotJson(Replaced(newer, "\"src\"", "\"from\""));
   EXPECT_TRUE(Starts(why, "links[0] has an unknown field \"from\""));
-  EXPECT_NE(why.find("version 1.9; this release knows 1.2"), std::string::npos);
+  EXPECT_NE(why.find("version 1.9; this release knows 1.3"), std::string::npos);
 }
 
 std::string TwoDevices(const std::string& rest) {
@@ -260,7 +279,7 @@ TEST(MachineFromJson, RejectsMissingLinks) {
 
 TEST(MachineFromJson, TheDefaultLinkStandsForThoseThatAreNotListed) {
   const StatusOr<Machine> machine = MachineFromJson(TwoDevices(
-      R"(, "default_link": {"gbytes_per_s": 12, "latency_us": 10},
+      R"(, "default_link": {"gbytes_per_s": 12, "latency_us": 10, "cpu_us": 3},
            "links": [{"src": 1, "dst": 0, "gbytes_per_s": 3, "latency_us": 4}])"));
   ASSERT_TRUE(machine.ok()) << machine.status().message();
   ASSERT_EQ(machine->links.size(), 2u);
@@ -269,6 +288,7 @@ TEST(MachineFromJson, TheDefaultLinkStandsForThoseThatAreNotListed) {
   EXPECT_EQ(machine->links[1].dst, 1);
   EXPECT_EQ(machine->links[1].gbytes_per_s, 12);
   EXPECT_EQ(machine->links[1].latency_us, 10);
+  EXPECT_EQ(machine->links[1].cpu_us, 3);
 }
 
 TEST(MachineFromJson, RejectsDefaultLinksThatCarryNothing) {
@@ -280,6 +300,10 @@ TEST(MachineFromJson, RejectsDefaultLinksThatCarryNothing) {
       Starts(WhyNotJson(TwoDevices(
                  R"(, "default_link": {"gbytes_per_s": 1, "latency_us": -1})")),
              "default_link.latency_us must be"));
+  EXPECT_TRUE(Starts(
+      WhyNotJson(TwoDevices(
+          R"(, "default_link": {"gbytes_per_s": 1, "latency_us": 1, "cpu_us": -1})")),
+      "default_link.cpu_us must be"));
   EXPECT_TRUE(
       Starts(WhyNotJson(TwoDevices(R"(, "default_link": {"gbytes_per_s": 1})")),
              "default_link.latency_us is missing"));

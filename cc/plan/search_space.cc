@@ -208,16 +208,25 @@ void FindTensors(SearchSpace* space) {
   }
 }
 
+// What links take, and with it what they take of the CPUs at their ends: of
+// either, ops have to do without.
 void FindLinks(SearchSpace* space) {
+  const std::vector<Device>& all = space->machine->devices;
   const auto devices = static_cast<size_t>(space->num_devices);
+  space->latency_micros.resize(devices * devices);
+  space->micros_per_byte.resize(devices * devices);
+  const auto put = [&](const Link& link, size_t src, size_t dst) {
+    const int cpus = (all[src].type == "CPU") + (all[dst].type == "CPU");
+    const size_t at = src * devices + dst;
+    space->latency_micros[at] = link.latency_us + cpus * link.cpu_us;
+    space->micros_per_byte[at] =
+        1e-3 / link.gbytes_per_s + 1e-6 * cpus * link.cpu_us_per_mb;
+  };
   const Link missing = SlowestLink(*space->machine);
-  space->latency_micros.assign(devices * devices, missing.latency_us);
-  space->micros_per_byte.assign(devices * devices, 1e-3 / missing.gbytes_per_s);
-  for (const Link& link : space->machine->links) {
-    const size_t at = link.src * devices + link.dst;
-    space->latency_micros[at] = link.latency_us;
-    space->micros_per_byte[at] = 1e-3 / link.gbytes_per_s;
+  for (size_t src = 0; src < devices; ++src) {
+    for (size_t dst = 0; dst < devices; ++dst) put(missing, src, dst);
   }
+  for (const Link& link : space->machine->links) put(link, link.src, link.dst);
   for (size_t d = 0; d < devices; ++d) {
     space->latency_micros[d * devices + d] = 0;
     space->micros_per_byte[d * devices + d] = 0;

@@ -95,7 +95,8 @@ struct SearchSpace {
   std::vector<double> tensor_bytes;
   IntRows tensor_readers;
 
-  // [num_devices, num_devices]; 0 on the diagonal.
+  // [num_devices, num_devices]; 0 on the diagonal. With what a transfer takes
+  // of the CPUs at its ends.
   std::vector<double> latency_micros, micros_per_byte;
   double mean_latency = 0, mean_per_byte = 0;  // over pairs of devices
 

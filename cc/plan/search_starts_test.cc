@@ -43,6 +43,17 @@ class SearchStartsTest : public ::testing::Test {
   PlanOptions options_;
 };
 
+TEST_F(SearchStartsTest, ATransferCostsWhatItTakesOfCpusToo) {
+  machine_.links = {{0, 1, 1.0, 10.0, 100.0, 500.0},
+                    {1, 0, 1.0, 10.0, 100.0, 500.0}};
+  EXPECT_DOUBLE_EQ(Space().LinkMicros(0, 1, 1e6), 10 + 1000) << "between GPUs";
+  machine_.devices[1].type = "CPU";
+  EXPECT_DOUBLE_EQ(Space().LinkMicros(0, 1, 1e6), 10 + 1000 + 600);
+  machine_.devices[0].type = "CPU";
+  EXPECT_DOUBLE_EQ(Space().LinkMicros(1, 0, 1e6), 10 + 1000 + 2 * 600);
+  EXPECT_DOUBLE_EQ(Space().LinkMicros(1, 1, 1e6), 0);
+}
+
 TEST_F(SearchStartsTest, CoarseClustersHaveAllTheWorkOfTheUnits) {
   const SearchSpace space = Space();
   SearchRandom random(1);

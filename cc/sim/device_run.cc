@@ -7,7 +7,12 @@ namespace grappler_go {
 void DeviceRun::TakeFinished(double now, std::vector<RunningTask>* finished) {
   const auto still = [&](const RunningTask& r) { return r.finish > now; };
   for (const RunningTask& r : running_) {
-    if (!still(r)) finished->push_back(r);
+    if (still(r)) continue;
+    if (r.task == kOverhead) {
+      --overheads_;
+    } else {
+      finished->push_back(r);
+    }
   }
   running_.erase(
       std::remove_if(running_.begin(), running_.end(),

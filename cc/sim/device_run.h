@@ -12,6 +12,9 @@
 
 namespace grappler_go {
 
+// A RunningTask that is none of the step's: what a transfer takes of a CPU.
+constexpr int32_t kOverhead = -1;
+
 struct RunningTask {
   int32_t task;
   float cores, bandwidth;  // that it wants, see StepGraph
@@ -34,11 +37,17 @@ class DeviceRun {
 
   ReadyQueue& waiting() { return waiting_; }
   bool has_room() const {
-    return static_cast<int32_t>(running_.size()) < slots_;
+    return static_cast<int32_t>(running_.size()) - overheads_ < slots_;
   }
   void Start(int32_t task, float micros, float cores, float bandwidth,
              double now) {
     running_.push_back({task, cores, bandwidth, now, now, micros, 0, kNever});
+  }
+  // So many microseconds of a core, at once and beside the tasks: threads of
+  // the network do not wait for those of the executor.
+  void StartOverhead(float micros, double now) {
+    Start(kOverhead, micros, 1.0f, 0.0f, now);
+    ++overheads_;
   }
   // Takes out those that are done, in the order in which they started.
   void TakeFinished(double now, std::vector<RunningTask>* finished);
@@ -52,6 +61,7 @@ class DeviceRun {
 
   const int32_t cores_;
   int32_t slots_;
+  int32_t overheads_ = 0;  // of running_
   ReadyQueue waiting_;
   std::vector<RunningTask> running_;
   std::vector<double> rates_;  // for Share, by place in running_

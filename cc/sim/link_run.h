@@ -20,6 +20,8 @@ class LinkRun {
   LinkRun(const Link& link, LinkSharing sharing)
       : latency_(link.latency_us),
         micros_per_byte_(1e-3 / link.gbytes_per_s),
+        cpu_micros_(link.cpu_us),
+        cpu_micros_per_byte_(1e-6 * link.cpu_us_per_mb),
         sharing_(sharing) {}
 
   ReadyQueue& waiting() { return waiting_; }
@@ -33,6 +35,11 @@ class LinkRun {
         latency_ + static_cast<double>(bytes) * micros_per_byte_;
     active_.emplace_back(served_ + micros, transfer);
     std::push_heap(active_.begin(), active_.end(), std::greater<>());
+  }
+  // What a transfer keeps a core busy with at each end.
+  float CpuMicros(int64_t bytes) const {
+    return static_cast<float>(cpu_micros_ + static_cast<double>(bytes) *
+                                                cpu_micros_per_byte_);
   }
   // Takes out a transfer that is done; -1: none is.
   int32_t TakeFinished(double now) {
@@ -62,6 +69,7 @@ class LinkRun {
   }
 
   const double latency_, micros_per_byte_;
+  const double cpu_micros_, cpu_micros_per_byte_;
   const LinkSharing sharing_;
   ReadyQueue waiting_;
   // Each active transfer has been served equally since it started. `served_` is

@@ -27,9 +27,12 @@
 //
 // Links. Directed; a transfer takes latency + bytes / bandwidth. A link carries
 // one transfer at a time, in the order of the queues above, or all of them at
-// once, each at an equal share. A tensor is sent once to each device that reads
-// it; so is a control edge, as a message of no bytes. A link that the machine
-// does not name is as its slowest one; with none named, as Link's defaults.
+// once, each at an equal share. From the start of a transfer, what its link
+// says that sending and receiving take of a CPU (Link::cpu_us) runs at either
+// end, beside the tasks, and slows them. A tensor is sent once to each device
+// that reads it; so is a control edge, as a message of no bytes. A link that
+// the machine does not name is as its slowest one; with none named, as Link's
+// defaults.
 //
 // Memory. As in liveness.h, on each device: a tensor lives from the start of
 // its op to the end of its last reader there, and until it has been sent; a

@@ -131,6 +131,49 @@ TEST(Simulator, AMissingLinkIsAsTheSlowestOne) {
   EXPECT_DOUBLE_EQ(step.Run().micros, 10 + (50 + 10) + 20);
 }
 
+// x -> a on the first, its tensor to b on the second; c runs there meanwhile,
+// and d follows a on the first.
+TestStep TransferBesideWork(const char* device_type) {
+  const GraphBuilder builder = Pair()
+                                   .Arg("y", {2500})
+                                   .Node("c", kTanh, {"y"}, FloatOp())
+                                   .Node("d", kTanh, {"a"}, FloatOp());
+  TestStep step(builder, MachineOf(device_type, 2));
+  step.Micros({{"a", 10}, {"b", 20}, {"c", 100}, {"d", 50}})
+      .On(1, {"b", "c", "y"});
+  for (Link& link : step.machine().links) {
+    link.cpu_us = 20;
+    link.cpu_us_per_mb = 1000;  // 10 for 10,000 bytes
+  }
+  return step;
+}
+
+TEST(Simulator, ATransferTakesOfTheCpusAtItsEnds) {
+  TestStep step = TransferBesideWork("CPU");
+  const Simulation result = step.Run();
+  // From 10 on, for 60, c and d have half their core. b is there at 25 and
+  // waits for c, as the transfer's own share is no task of the step.
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "d"), 10 + 50 + 30);
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "c"), 100 + 30);
+  EXPECT_DOUBLE_EQ(result.micros, 100 + 30 + 20);
+  EXPECT_EQ(result.devices[0].tasks, 2);
+}
+
+TEST(Simulator, ATransferTakesNothingOfAGpu) {
+  TestStep step = TransferBesideWork("GPU");
+  const Simulation result = step.Run();
+  EXPECT_DOUBLE_EQ(step.EndOf(result, "d"), 60);
+  EXPECT_DOUBLE_EQ(result.micros, 120);
+}
+
+TEST(Simulator, TheStepEndsWithItsOpsNotWithWhatATransferTakes) {
+  TestStep step(Pair(), MachineOf("CPU", 2));
+  step.Micros({{"a", 10}, {"b", 1}}).On(1, {"b"});
+  for (Link& link : step.machine().links) link.cpu_us = 500;
+  // b has half a core.
+  EXPECT_DOUBLE_EQ(step.Run().micros, 10 + 15 + 2);
+}
+
 TEST(Simulator, TwoSmallOpsRunSideBySideOnTwoCores) {
   TestStep step(Siblings(1), Cpu(2));
   step.Micros({{"a", 30}, {"b", 30}});

@@ -67,7 +67,6 @@ class StepRun {
         } else {
           FinishTransfers(resource - num_devices());
         }
-        result_.micros = now_;
       }
     }
     GO_RETURN_IF_ERROR(CheckAllDone());
@@ -143,16 +142,20 @@ class StepRun {
       Finish(task);
     }
     instant_.clear();
-    std::sort(dirty_.begin(), dirty_.end());
-    for (const int32_t resource : dirty_) {
-      is_dirty_[resource] = 0;
-      if (resource < num_devices()) {
-        StartTasks(resource);
-      } else {
-        StartTransfers(resource - num_devices());
+    // Transfers that start take of their devices' cores: these come again.
+    while (!dirty_.empty()) {
+      settling_.swap(dirty_);
+      std::sort(settling_.begin(), settling_.end());
+      for (const int32_t resource : settling_) {
+        is_dirty_[resource] = 0;
+        if (resource < num_devices()) {
+          StartTasks(resource);
+        } else {
+          StartTransfers(resource - num_devices());
+        }
       }
+      settling_.clear();
     }
-    dirty_.clear();
   }
 
   void StartTasks(int32_t d) {
@@ -170,6 +173,7 @@ class StepRun {
     finished_.clear();
     devices_[d].TakeFinished(now_, &finished_);
     for (const RunningTask& r : finished_) {
+      result_.micros = now_;
       ++result_.devices[d].tasks;
       if (timeline_) AddSpan(r);
       Finish(r.task);
@@ -252,14 +256,23 @@ class StepRun {
         memory_.StartCopy(transfer.copy, transfer.bytes, now_);
       }
       link.Start(k, transfer.bytes, now_);
+      StartOverhead(link.CpuMicros(transfer.bytes), transfer.src);
+      StartOverhead(link.CpuMicros(transfer.bytes), transfer.dst);
     }
     clock_.Set(num_devices() + l, link.next());
+  }
+
+  void StartOverhead(float micros, int32_t d) {
+    if (micros <= 0 || facts_.machine->devices[d].type != "CPU") return;
+    devices_[d].StartOverhead(micros, now_);
+    Touch(d);
   }
 
   void FinishTransfers(int32_t l) {
     for (int32_t k = links_[l].TakeFinished(now_); k >= 0;
          k = links_[l].TakeFinished(now_)) {
       const Transfer& transfer = transfers_[k];
+      result_.micros = now_;
       result_.transfer_bytes += transfer.bytes;
       if (transfer.copy >= 0) memory_.Sent(transfer.slot);
       if (timeline_) {
@@ -319,6 +332,7 @@ class StepRun {
   std::vector<int32_t> arrived_;     // tasks, in the order of becoming ready
   std::vector<int32_t> instant_;     // ready ones of no time
   std::vector<int32_t> dirty_;       // resources that may start something
+  std::vector<int32_t> settling_;    // those of them that Settle is at
   std::vector<uint8_t> is_dirty_;
   // By device: the slot that was sent there last, and as which transfer.
   std::vector<int32_t> sent_by_, sent_as_;

@@ -6,6 +6,11 @@ joint_search among the baselines, makes of the policy's scores. Baselines that s
 same budget, and their plans run ready ops by critical path where that is faster. With --out
 results are kept as JSON lines, and what is there is not done again.
 
+With --measured nothing but devices is decided, and placements are run: on a TensorFlow
+cluster of two workers on this machine, each on a core of its own, in turns with the program
+on one of them. --graphs then names programs as for `grappler-go bench`, and --machine whose
+times the simulator goes by: the file of `grappler-go calibrate --workers=2`.
+
 POLICY is the folder of a run, a checkpoint, or a policy that was exported, of which only
 policy_best cannot be asked.
 
@@ -17,10 +22,12 @@ Examples:
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
   grappler-go evaluate runs/go --split=validation --out=results.jsonl --json
+  # For real, on two workers.
+  grappler-go evaluate go-0.2 --measured --graphs=rnnlm-train,wavenet-train \
+    --methods=policy_search,human_expert,metis,m_etf
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Iterator, Sequence
 from types import ModuleType
@@ -28,7 +35,7 @@ from typing import Any
 
 from absl import flags
 
-from grappler_go.cli import bench_table, common, train
+from grappler_go.cli import bench_table, common, evaluate_measured, results_file, train
 
 USAGE = "[flags] POLICY"
 FLAGS = common.new_flags()
@@ -70,6 +77,7 @@ flags.DEFINE_list("seeds", ["0"], "Each of them once.", flag_values=FLAGS)
 flags.DEFINE_integer("plans", 100, "Plans that each may simulate.", 1, flag_values=FLAGS)
 flags.DEFINE_float("max_seconds", None, "Seconds that each may take.", 0.0, flag_values=FLAGS)
 flags.DEFINE_string("out", None, "A file of JSON lines that grows.", flag_values=FLAGS)
+flags.DEFINE_bool("measured", False, "Run placements on two workers.", flag_values=FLAGS)
 
 
 def run(args: list[str]) -> int:
@@ -92,8 +100,12 @@ def run(args: list[str]) -> int:
         evaluate.check(policy, methods, FLAGS.decides)
     except ValueError as error:
         raise common.UsageError(str(error)) from error
+    if FLAGS.measured:
+        if len(seeds) != 1 or FLAGS.split:
+            raise common.UsageError("--measured takes one seed, and programs by --graphs")
+        return evaluate_measured.run(policy, methods, seeds[0], FLAGS)
     names = _graph_names(evaluate)
-    found = _read(FLAGS.out, results.Row) if FLAGS.out else {}
+    found = results_file.read(FLAGS.out, results.Row) if FLAGS.out else {}
     rows: list[Any] = []
     unread: list[str] = []
     with bench_table.progress_bar(len(names), "evaluate") as bar:
@@ -120,7 +132,7 @@ def run(args: list[str]) -> int:
         ):
             found[row.key] = row
             if FLAGS.out:
-                _append(FLAGS.out, row.to_dict())
+                results_file.append(FLAGS.out, row.to_dict())
     rows = [
         row
         for row in found.values()
@@ -178,26 +190,3 @@ def _step_text(step_us: float | None) -> str:
     if step_us is None:
         return ""
     return f"{step_us / 1e3:,.4g}" if step_us < float("inf") else "OOM"
-
-
-def _read(path: str, row_type: Any) -> dict[Any, Any]:
-    file = pathlib.Path(path)
-    found = {}
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = row_type(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise common.UsageError(
-                f"{path}, line {number}: not a result of evaluate ({error}); remove the line, or "
-                "name another file"
-            ) from error
-        found[row.key] = row
-    return found
-
-
-def _append(path: str, values: dict[str, Any]) -> None:
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(values) + "\n")

@@ -83,15 +83,20 @@ def _show_links(machine: "Machine") -> None:
     if not machine.links:
         return
     common.OUT.print()
-    numbers = ("GB/s", "latency us", "links")
+    columns = {"gbytes_per_s": "GB/s", "latency_us": "latency us"}
+    # Of a CPU at either end, where there is one.
+    of_cpus = {"cpu_us": "CPU us", "cpu_us_per_mb": "CPU us/MB"}
+    if any(link[field] for link in machine.links for field in of_cpus):
+        columns |= of_cpus
+    numbers = (*columns.values(), "links")
     table = common.new_table("links", *numbers, "for example", right=numbers)
-    kinds: dict[tuple[float, float], list[dict[str, Any]]] = {}
+    kinds: dict[tuple[float, ...], list[dict[str, Any]]] = {}
     for link in machine.links:
-        kinds.setdefault((link["gbytes_per_s"], link["latency_us"]), []).append(link)
-    for (rate, latency), links in sorted(kinds.items(), reverse=True):
+        kinds.setdefault(tuple(link[field] for field in columns), []).append(link)
+    for costs, links in sorted(kinds.items(), reverse=True):
         ends = (machine.devices[links[0][end]] for end in ("src", "dst"))
         example = " to ".join(_short(device) for device in ends)
-        table.add_row(f"{rate:g}", f"{latency:g}", str(len(links)), example)
+        table.add_row(*(f"{cost:g}" for cost in costs), str(len(links)), example)
     common.OUT.print(table)
 
 

@@ -70,6 +70,57 @@ class Row:
         return dataclasses.asdict(self)
 
 
+# (program, method, seed, plans, max_seconds)
+MeasuredKey = tuple[str, str, int, int, float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredRow:
+    """The placement that one method makes of one program, run on two workers.
+
+    Attributes:
+      program, num_ops: which, and of its graph.
+      method, seed, plans, max_seconds, policy: as in Row.
+      simulated_ms: of the plan's step; None where there is no plan.
+      simulated_default_ms: of the step as TensorFlow places it, all on the first worker.
+      ms: median of the plan's steps as they ran; None where it did not run.
+      default_ms: of the steps as TensorFlow places them, in turns with these.
+      ratio: median over the turns of the plan's time over that; below 1 is faster.
+      spread: highest less lowest reading without the plan, as a share of its median.
+      seconds: taken to make the plan.
+      error: why something is missing, else empty.
+      machine: whose times the simulator went by.
+      where: what ran it.
+    """
+
+    program: str
+    num_ops: int
+    method: str
+    seed: int
+    plans: int
+    max_seconds: float | None
+    simulated_ms: float | None
+    simulated_default_ms: float | None
+    ms: float | None
+    default_ms: float | None
+    ratio: float | None
+    spread: float | None
+    seconds: float
+    error: str
+    policy: str
+    machine: str
+    where: str
+
+    @property
+    def key(self) -> MeasuredKey:
+        """What is not measured twice."""
+        return self.program, self.method, self.seed, self.plans, self.max_seconds
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self)
+
+
 @dataclasses.dataclass(frozen=True)
 class Summary:
     """One method over all cases.
@@ -125,3 +176,14 @@ def mean_steps(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
         step = math.inf if row.step_us is None or row.out_of_memory else row.step_us
         steps.setdefault((row.case, row.method), []).append(step)
     return {key: float(np.mean(values)) for key, values in steps.items()}
+
+
+def mean_ratios(rows: Sequence[MeasuredRow]) -> dict[str, float]:
+    """By method, the geometric mean of what was measured; NaN where nothing was."""
+    ratios: dict[str, list[float]] = {}
+    for row in rows:
+        ratios.setdefault(row.method, []).extend([] if row.ratio is None else [row.ratio])
+    return {
+        method: float(np.exp(np.mean(np.log(some)))) if some else math.nan
+        for method, some in ratios.items()
+    }

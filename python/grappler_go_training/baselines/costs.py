@@ -170,16 +170,20 @@ def link_costs(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(latency [D, D] in microseconds, [D, D] microseconds a byte); 0 on the diagonal.
 
-    A link that the machine does not name is as its slowest one, as in the simulator.
+    A link that the machine does not name is as its slowest one, as in the simulator. With
+    what a transfer takes of the CPUs at its ends: baselines know of links only.
     """
     count = len(machine.devices)
+    is_cpu = [device["type"] == "CPU" for device in machine.devices]
     links = machine.links or [_DEFAULT_LINK]
     # 1 GB/s is 1000 bytes a microsecond.
     latency = np.full((count, count), max(link["latency_us"] for link in links))
     per_byte = np.full((count, count), max(1e-3 / link["gbytes_per_s"] for link in links))
     for link in machine.links:
-        latency[link["src"], link["dst"]] = link["latency_us"]
-        per_byte[link["src"], link["dst"]] = 1e-3 / link["gbytes_per_s"]
+        src, dst = link["src"], link["dst"]
+        cpus = is_cpu[src] + is_cpu[dst]
+        latency[src, dst] = link["latency_us"] + cpus * link["cpu_us"]
+        per_byte[src, dst] = 1e-3 / link["gbytes_per_s"] + 1e-6 * cpus * link["cpu_us_per_mb"]
     np.fill_diagonal(latency, 0.0)
     np.fill_diagonal(per_byte, 0.0)
     return latency, per_byte

@@ -123,15 +123,25 @@ def _rates(work: Sequence[fit.Work], micros: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def _link(hops: Sequence[tuple[int, float]]) -> dict[str, float]:
-    """Latency and bandwidth, by non-negative least squares on relative errors."""
-    micros = np.maximum([m for _, m in hops], 0.1)
-    design = np.array([[1.0, 4.0 * elements / 1e3] for elements, _ in hops])
-    (latency, per_kilobyte), _ = scipy.optimize.nnls(design / micros[:, None], np.ones(len(hops)))
+def _link(hops: Sequence[tuple[int, float, float]]) -> dict[str, float]:
+    """Latency and bandwidth, and what either end's processors are busy with."""
+    megabytes = [4e-6 * elements for elements, _, _ in hops]
+    latency, per_megabyte = _line(megabytes, [micros for _, micros, _ in hops])
+    cpu, cpu_per_megabyte = _line(megabytes, [micros for _, _, micros in hops])
     return {
-        "latency_us": round(float(latency), 2),
-        "gbytes_per_s": round(float(1.0 / max(per_kilobyte, 1e-4)), 3),
+        "latency_us": round(latency, 2),
+        "gbytes_per_s": round(1e3 / max(per_megabyte, 0.1), 3),
+        "cpu_us": round(cpu, 2),
+        "cpu_us_per_mb": round(cpu_per_megabyte, 2),
     }
+
+
+def _line(megabytes: Sequence[float], micros: Sequence[float]) -> tuple[float, float]:
+    """(at none, for each), by non-negative least squares on relative errors."""
+    values = np.maximum(micros, 0.1)
+    design = np.stack([np.ones(len(values)), np.asarray(megabytes)], 1)
+    found, _ = scipy.optimize.nnls(design / values[:, None], np.ones(len(values)))
+    return float(found[0]), float(found[1])
 
 
 def _reasons(failed: Mapping[str, str]) -> str:

@@ -16,6 +16,8 @@ from grappler_go_training.calibrate import measure, op_cases
 
 # Sizes of the tensors that are sent from worker to worker.
 _HOPS: Sequence[int] = (1, 1 << 14, 1 << 18, 1 << 21)
+# Lines of "hop", as they were called, lack what the ends' processors do.
+_HOP = "transfer"
 _TIMEOUT_S = 300.0
 # After so many cases one is timed that was timed before (worker.WATCHED).
 _WATCH_EVERY = 30
@@ -38,8 +40,8 @@ class Timings:
       failed: label of each that could not, and why.
       memory: fields of memory.MemoryCosts.
       launch: fields of launch.LaunchCosts.
-      hops: (elements, microseconds) of each tensor sent between two workers; empty
-        without workers.
+      hops: (elements, microseconds, microseconds of each end's processors) of each tensor
+        sent between two workers; empty without workers.
       watched: microseconds of one case, timed at the start, at intervals and at the end.
     """
 
@@ -48,7 +50,7 @@ class Timings:
     failed: Mapping[str, str]
     memory: Mapping[str, float]
     launch: Mapping[str, float]
-    hops: Sequence[tuple[int, float]]
+    hops: Sequence[tuple[int, float, float]]
     watched: Sequence[float] = ()
 
     @property
@@ -95,7 +97,7 @@ def time_machine(
         work.append(("case", label, {"do": "case", "label": label}))
     work += [("memory", "", {"do": "memory"}), ("launch", "", {"do": "launch"})]
     work.append(("watch", "end", {"do": "watch"}))
-    hops = [("hop", str(n), {"do": "hop", "elements": n}) for n in _HOPS] if workers else []
+    hops = [(_HOP, str(n), {"do": "hop", "elements": n}) for n in _HOPS] if workers else []
     todo = len(work) + len(hops)
     with contextlib.ExitStack() as stack:
         worker = _Restarting(stack, cores[:1] if workers else cores)
@@ -109,10 +111,10 @@ def time_machine(
             store.renew(kind, key, functools.partial(worker.ask, request))
         store.fill("again", "", lambda: {"count": len(disturbed)})
     if any(not store.has(kind, key) for kind, key, _ in hops):
-        with _cluster(cores) as cluster:
+        with _cluster(cores) as (cluster, pids):
             for number, (kind, key, hop) in enumerate(hops):
                 on_progress(todo - len(hops) + number, todo, f"transfer of {key} elements")
-                store.fill(kind, key, functools.partial(cluster.ask, hop, _TIMEOUT_S))
+                store.fill(kind, key, functools.partial(cluster.ask, hop | {"pids": pids}, _TIMEOUT_S))
     on_progress(todo, todo, "")
     return store.timings(cases, workers)
 
@@ -187,9 +189,13 @@ class _Store:
             failed={label: a["error"] for label, a in answers.items() if "error" in a},
             memory=self._answers["memory", ""],
             launch=self._answers["launch", ""],
-            hops=[(n, self._answers["hop", str(n)]["micros"]) for n in _HOPS if workers],
+            hops=[self._hop(n) for n in _HOPS if workers],
             watched=list(self.micros_watched().values()),
         )
+
+    def _hop(self, elements: int) -> tuple[int, float, float]:
+        answer = self._answers[_HOP, str(elements)]
+        return elements, answer["micros"], answer["cpu_micros"]
 
 
 def _disturbed(
@@ -228,8 +234,8 @@ class _Restarting:
 
 
 @contextlib.contextmanager
-def _cluster(cores: Sequence[int]) -> Iterator[process.Process]:
-    """A worker that is connected to two single-core servers."""
+def _cluster(cores: Sequence[int]) -> Iterator[tuple[process.Process, list[int]]]:
+    """A worker that is connected to two single-core servers, and the servers' processes."""
     from grappler_go_training.measure import session
 
     with _log_folder() as folder, contextlib.ExitStack() as undo:
@@ -238,7 +244,7 @@ def _cluster(cores: Sequence[int]) -> Iterator[process.Process]:
         worker = _worker(folder, None)
         undo.callback(worker.close, patience_s=0.0)
         worker.ask({"do": "connect", "addresses": cluster.addresses}, _TIMEOUT_S)
-        yield worker
+        yield worker, cluster.pids
 
 
 def _worker(folder: str, cores: Sequence[int] | None) -> process.Process:

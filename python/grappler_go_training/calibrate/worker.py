@@ -9,7 +9,7 @@ Requests (see grappler_go.bench.process):
   {"do": "memory"}                                   -> the fields of memory.MemoryCosts
   {"do": "launch"}                                   -> the fields of launch.LaunchCosts
   {"do": "connect", "addresses": ["localhost:1"]}    a cluster, before all else
-  {"do": "hop", "elements": ...}                     -> micros, from one worker to the other
+  {"do": "hop", "elements": ..., "pids": [...]}      -> the fields of transfer.Hop
   {"do": "about"}                                    -> cpu, cores, tensorflow, memory_bytes
 """
 
@@ -71,7 +71,7 @@ def _connect(request: dict[str, Any]) -> dict[str, Any]:
 def _hop(request: dict[str, Any]) -> dict[str, Any]:
     from grappler_go_training.calibrate import transfer
 
-    return {"micros": transfer.hop_micros(request["elements"])}
+    return dataclasses.asdict(transfer.measure_hop(request["elements"], request["pids"]))
 
 
 def _about(request: dict[str, Any]) -> dict[str, Any]:

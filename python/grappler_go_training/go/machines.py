@@ -23,7 +23,10 @@ _TIGHT = (0.3, 0.8)
 _WORKERS = (2, 4, 8)
 _GPUS = (1, 2, 4, 8)
 # Between processes of one host, and across a network of 10 Gbit/s.
-_WORKER_LINKS = ({"gbytes_per_s": 2.0, "latency_us": 60.0}, {"gbytes_per_s": 1.0, "latency_us": 90})
+_WORKER_LINKS = (
+    {"gbytes_per_s": 2.0, "latency_us": 60.0, "cpu_us": 100.0, "cpu_us_per_mb": 350.0},
+    {"gbytes_per_s": 1.0, "latency_us": 90.0, "cpu_us": 160.0, "cpu_us_per_mb": 690.0},
+)
 # Timings that the shipped policy was fitted to (scorer/samples_b.jsonl), and what memory
 # and groups took on the machine that they are of (docs/how-it-works.md).
 _SAMPLES = pathlib.Path(__file__).parent.parent / "scorer" / "samples_b.jsonl"
