@@ -47,9 +47,13 @@ TEST_F(SearchStartsTest, ATransferCostsWhatItTakesOfCpusToo) {
   machine_.links = {{0, 1, 1.0, 10.0, 100.0, 500.0},
                     {1, 0, 1.0, 10.0, 100.0, 500.0}};
   EXPECT_DOUBLE_EQ(Space().LinkMicros(0, 1, 1e6), 10 + 1000) << "between GPUs";
-  machine_.devices[1].type = "CPU";
+  const auto make_cpu = [&](size_t k) {
+    machine_.devices[k].type = "CPU";
+    machine_.devices[k].name = FullDeviceName("CPU:" + std::to_string(k));
+  };
+  make_cpu(1);
   EXPECT_DOUBLE_EQ(Space().LinkMicros(0, 1, 1e6), 10 + 1000 + 600);
-  machine_.devices[0].type = "CPU";
+  make_cpu(0);
   EXPECT_DOUBLE_EQ(Space().LinkMicros(1, 0, 1e6), 10 + 1000 + 2 * 600);
   EXPECT_DOUBLE_EQ(Space().LinkMicros(1, 1, 1e6), 0);
 }
