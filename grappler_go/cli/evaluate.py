@@ -2,7 +2,8 @@
 
 "policy" is the policy's first choice, one plan; "policy_best" the best of that and of as
 many samples as the budget has plans or seconds; "policy_search" what the core's search,
-joint_search among the baselines, makes of the policy's scores. Baselines that search get the
+joint_search among the baselines, makes of the policy's scores; "sequential_search" what that
+finds for one decision after the other. Baselines that search get the
 same budget, and their plans run ready ops by critical path where that is faster. With --out
 results are kept as JSON lines, and what is there is not done again.
 

@@ -17,6 +17,8 @@ METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH)
 # The core's search without a policy. Here it decides what a case lets it decide, and
 # where fusion needs a policy's word it is told that everything may be compiled.
 SEARCH = "joint_search"
+# The same search for one decision after the other, as what deciding together is compared with.
+SEQUENTIAL = "sequential_search"
 
 # (case, decides, method, seed, plans, max_seconds)
 Key = tuple[str, str, str, int, int, float | None]

@@ -21,8 +21,15 @@ from grappler_go_training import baselines
 from grappler_go_training.baselines.run import row_of
 from grappler_go_training.go.environment import Case, Outcome, outcome_of
 from grappler_go_training.go.judged import JudgedPolicy
+from grappler_go_training.go.sequential import sequential
 from grappler_go_training.go.teacher import critical_path_priority
-from grappler_go_training.policy_results import METHODS, POLICY_BEST, POLICY_SEARCH, SEARCH
+from grappler_go_training.policy_results import (
+    METHODS,
+    POLICY_BEST,
+    POLICY_SEARCH,
+    SEARCH,
+    SEQUENTIAL,
+)
 
 if TYPE_CHECKING:
     from grappler_go import Plan
@@ -64,17 +71,19 @@ class Asker:
         """One method's.
 
         Args:
-          method: of METHODS, SEARCH or a baseline.
+          method: of METHODS, SEARCH, SEQUENTIAL or a baseline.
           budget: what it may spend.
           seed: of what it draws.
 
         Raises:
-          ValueError: one of METHODS without a policy.
+          ValueError: one of METHODS without a policy, or too small a budget.
         """
         if method in METHODS:
             return self._policys(method, budget, seed)
         if method == SEARCH:
             return self._searched(self._without_policy(), budget, seed, time.monotonic())
+        if method == SEQUENTIAL:
+            return self._in_sequence(budget, seed)
         return self._baselines(method, budget, seed)
 
     def _policys(self, method: str, budget: baselines.Budget, seed: int) -> Answer:
@@ -127,19 +136,19 @@ class Asker:
         seed: int,
         started: float,
     ) -> Answer:
-        case, machine = self._case, self._case.target.machine
-        settings: dict[str, Any] = {
-            "max_plans": budget.plans,
-            "seed": seed,
-            "schedule": "schedule" in case.tasks,
-        }
-        if budget.seconds is not None:
-            settings["budget_ms"] = max(1, int(1000 * budget.seconds))
-        wanted = {task: scores[task] for task in case.tasks if task in scores}
-        plan, _ = native.core().search_plan(case.graph, machine, wanted, case.options, settings)
-        step = grappler_go.simulate(case.graph, plan, machine)
+        plan = _search(self._case, scores, budget, seed)
+        step = grappler_go.simulate(self._case.graph, plan, self._case.target.machine)
         seconds = time.monotonic() - started
         return Answer(plan, 1e3 * step.step_ms, step.out_of_memory, seconds)
+
+    def _in_sequence(self, budget: baselines.Budget, seed: int) -> Answer:
+        started = time.monotonic()
+
+        def search(case: Case, plans: int) -> "Plan":
+            return _search(case, {}, dataclasses.replace(budget, plans=plans), seed)
+
+        plan, step_us, out_of_memory = sequential(self._case, budget.plans, search)
+        return Answer(plan, step_us, out_of_memory, time.monotonic() - started)
 
     def _baselines(self, name: str, budget: baselines.Budget, seed: int) -> Answer:
         case, started = self._case, time.monotonic()
@@ -154,6 +163,23 @@ class Asker:
             best = min(best, (ordered.out_of_memory, ordered.step_ms))
         out_of_memory, step_ms = best
         return Answer(row.plan, 1e3 * step_ms, out_of_memory, time.monotonic() - started)
+
+
+def _search(
+    case: Case, scores: Mapping[str, np.ndarray], budget: baselines.Budget, seed: int
+) -> "Plan":
+    settings: dict[str, Any] = {
+        "max_plans": budget.plans,
+        "seed": seed,
+        "schedule": "schedule" in case.tasks,
+    }
+    if budget.seconds is not None:
+        settings["budget_ms"] = max(1, int(1000 * budget.seconds))
+    wanted = {task: scores[task] for task in case.tasks if task in scores}
+    plan, _ = native.core().search_plan(
+        case.graph, case.target.machine, wanted, case.options, settings
+    )
+    return plan
 
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:

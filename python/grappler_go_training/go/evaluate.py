@@ -22,7 +22,7 @@ from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sampling import TASKS
 from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache
-from grappler_go_training.policy_results import METHODS, POLICY_BEST, Key, Row
+from grappler_go_training.policy_results import METHODS, POLICY_BEST, SEQUENTIAL, Key, Row
 
 
 def case_of(graph: str, machine: str | None = None) -> Case:
@@ -107,7 +107,8 @@ def check(policy: JudgedPolicy | None, methods: Sequence[str], decides: Sequence
     """Raises:
     ValueError: no such method or task, or POLICY_BEST of a policy that cannot be sampled.
     """
-    baselines.registry.check_names([name for name in methods if name not in METHODS])
+    own = (*METHODS, SEQUENTIAL)
+    baselines.registry.check_names([name for name in methods if name not in own])
     unknown = [task for task in decides if task not in TASKS]
     if unknown or not decides:
         raise ValueError(f"no task {', '.join(unknown) or 'at all'}: there are {', '.join(TASKS)}")
