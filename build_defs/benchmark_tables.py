@@ -11,12 +11,12 @@ Between `<!-- section: FILE -->` and `<!-- end -->` stands a whole section, abou
 few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of what
 `bench gains --out` wrote, and between `<!-- gain: FILE -->` and `<!-- end -->` what that adds
 up to, with its picture; between `<!-- policy: FILE -->` and `<!-- end -->` what
-`grappler-go evaluate --out` wrote. Nothing as long as there is no such file. A table
-without its file says so.
+`grappler-go evaluate --out` wrote, and between `<!-- measured: FILE -->` and `<!-- end -->`
+what that wrote with --measured. Nothing as long as there is no such file. A table without
+its file says so.
 """
 
 import json
-import math
 import pathlib
 import re
 import sys
@@ -24,7 +24,11 @@ from collections.abc import Callable
 from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "python")]
+sys.path[:0] = [str(ROOT), str(ROOT / "python"), str(ROOT / "build_defs")]
+
+import policy_tables  # noqa: E402
+import table_text  # noqa: E402
+
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", DOCS / "benchmarks.md")
 _TITLES = {"default": "TensorFlow", "jit": "jit", "auto": "auto", "ours": "grappler-go"}
@@ -34,6 +38,7 @@ _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
 _GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAIN = re.compile(r"(<!-- gain: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MEASURED = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
 
@@ -80,6 +85,7 @@ def rendered(page: str) -> str:
     page = _GAINS.sub(lambda found: found[1] + _gains(found[2]) + found[3], page)
     page = _GAIN.sub(lambda found: found[1] + _gain(found[2]) + found[3], page)
     page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
+    page = _MEASURED.sub(lambda found: found[1] + _measured(found[2]) + found[3], page)
     return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
 
@@ -120,7 +126,7 @@ def _baselines(cells: list[dict[str, Any]]) -> str:
         row = [f"{workload} ({gpus})"]
         row += [_placed(groups.get((workload, name), [])) for name in names]
         rows.append(row)
-    return _rows(["ms a step (s to plan)", *names], rows)
+    return table_text.rows(["ms a step (s to plan)", *names], rows)
 
 
 def _placed(cells: list[dict[str, Any]]) -> str:
@@ -132,84 +138,17 @@ def _placed(cells: list[dict[str, Any]]) -> str:
     if any(cell["out_of_memory"] for cell in cells):
         return f"OOM ({seconds:.2g})"
     step = sum(cell["step_ms"] for cell in cells) / len(cells)
-    return f"{_figure(step)} ({seconds:.2g})"
+    return f"{table_text.figure(step)} ({seconds:.2g})"
 
 
 def _policy(name: str) -> str:
-    """What `evaluate` found: cases are rows, methods columns, means over seeds; below them
-    the geometric mean of how much shorter steps are than each other method's."""
     path = DOCS / "results" / name
-    if not path.exists():
-        return ""
-    from grappler_go_training import policy_results as results
-
-    lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [results.Row(**json.loads(line)) for line in lines]
-    where = " and ".join(dict.fromkeys(row.where for row in rows))
-    policies = " and ".join(dict.fromkeys(row.policy for row in rows if row.policy))
-    seeds = sorted({row.seed for row in rows})
-    plans = " or ".join(f"{plans:,}" for plans in dict.fromkeys(row.plans for row in rows))
-    about = (
-        f"Policy: {policies}; seeds {', '.join(map(str, seeds))}; {plans} simulated plans for "
-        f"each; seconds on {where}.\n\n"
-    )
-    methods = list(dict.fromkeys(row.method for row in rows))
-    means = results.mean_steps(rows)
-    seconds: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        seconds.setdefault((row.case, row.method), []).append(row.seconds)
-    table = []
-    for case in dict.fromkeys(row.case for row in rows):
-        default = next(row.default_us for row in rows if row.case == case)
-        cells = [
-            _step_cell(means.get((case, one)), seconds.get((case, one), [])) for one in methods
-        ]
-        table.append([case, _figure(default / 1e3), *cells])
-    head = ["ms a step (s to plan)", _AS_PLACED, *methods]
-    return about + _rows(head, table) + "\n" + _shorter(rows, methods, means)
+    return policy_tables.simulated(path) if path.exists() else ""
 
 
-_AS_PLACED = "as TensorFlow places it"
-
-
-def _step_cell(step_us: float | None, seconds: list[float]) -> str:
-    if step_us is None:
-        return ""
-    took = f" ({sum(seconds) / len(seconds):.2g})"
-    return (f"{_figure(step_us / 1e3)}" if math.isfinite(step_us) else "OOM") + took
-
-
-def _shorter(rows: list[Any], methods: list[str], means: dict[tuple[str, str], float]) -> str:
-    """Each of the policy's methods against each of the others, and the best of these."""
-    from grappler_go_training import policy_results as results
-
-    judged = [one for one in methods if one in (*results.METHODS, results.SEARCH)]
-    others = [one for one in methods if one not in judged]
-    cases = list(dict.fromkeys(row.case for row in rows))
-    means = dict(means)
-    for case in cases:
-        fits = [
-            means[case, one] for one in others if math.isfinite(means.get((case, one), math.inf))
-        ]
-        if fits:
-            means[case, "the best of these"] = min(fits)
-        means[case, _AS_PLACED] = next(row.default_us for row in rows if row.case == case)
-    table = []
-    for other in [_AS_PLACED, *others, "the best of these"]:
-        row = [other]
-        for one in judged:
-            ratios = [
-                means[case, one] / means[case, other]
-                for case in cases
-                if all(math.isfinite(means.get((case, k), math.inf)) for k in (one, other))
-            ]
-            if not ratios:
-                row.append("")
-                continue
-            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
-            row.append(f"{1 - mean:.1%} ({1 - max(ratios):.1%} to {1 - min(ratios):.1%})")
-        table.append(row)
-    return _rows(["step shorter than with", *judged], table)
+def _measured(name: str) -> str:
+    path = DOCS / "results" / name
+    return policy_tables.measured(path) if path.exists() else ""
 
 
 _GAINS_HEAD = (
@@ -248,7 +187,7 @@ def _gains(name: str) -> str:
     )
     if summary.tuned:
         told += f"{summary.tuning_text}\n"
-    return f"{where}.\n\n" + _rows(list(_GAINS_HEAD), table) + "\n" + told
+    return f"{where}.\n\n" + table_text.rows(list(_GAINS_HEAD), table) + "\n" + told
 
 
 _GAIN_TEXT = """{programs} programs, training and inference, from networks to numerics: speed-up
@@ -281,7 +220,7 @@ def _gain(name: str) -> str:
     ]
     table[0].append(f"{means['best of others']:.2f}x")
     text = _GAIN_TEXT.format(programs=len(rows), where=where, stem=path.stem)
-    return text + _rows(head, table)
+    return text + table_text.rows(head, table)
 
 
 def _ratios(speedup: Callable[[str], float | None]) -> list[str]:
@@ -295,7 +234,10 @@ def _ratios(speedup: Callable[[str], float | None]) -> list[str]:
 
 def _gains_cells(row: Any) -> list[str]:
     default, ours = row.results["default"], row.results.get("ours")
-    cells = ["failed" if default.error else _figure(default.median_ms), *_ratios(row.speedup)]
+    cells = [
+        "failed" if default.error else table_text.figure(default.median_ms),
+        *_ratios(row.speedup),
+    ]
     if ours is None or row.speedup("ours") is None:
         return [*cells, *[""] * 4, row.tuning_text]
     return [
@@ -335,11 +277,6 @@ def _origin(where: dict[str, Any]) -> str:
     )
 
 
-def _rows(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-
-
 def _simulator(stored: dict[str, Any]) -> str:
     head = [
         *("machine", "ops", "a plan, ms"),
@@ -349,12 +286,12 @@ def _simulator(stored: dict[str, Any]) -> str:
         [
             f"{one['machine']} ({_count(one['devices'], 'device')})",
             f"{one['ops']:,}",
-            *(_figure(one[key]) for key in ("one_ms", "plans_per_s")),
-            f"{_figure(one['batch_per_s'])} on {_count(one['cores'], 'core')}",
+            *(table_text.figure(one[key]) for key in ("one_ms", "plans_per_s")),
+            f"{table_text.figure(one['batch_per_s'])} on {_count(one['cores'], 'core')}",
         ]
         for one in stored["simulator"]
     ]
-    return _rows(head, rows)
+    return table_text.rows(head, rows)
 
 
 def _count(number: int, noun: str) -> str:
@@ -406,7 +343,7 @@ def _fidelity(name: str, read: list[dict[str, Any]]) -> str:
     run_in = " and ".join(kinds[kind] for kind in sorted({row.kind for row in rows}))
     origin = f"docs/results/{name}: {run_in}, {where}; costs: {costs}.\n\n"
     head = ["program", "plans", "Spearman", *(titles[key] for key in shown)]
-    return origin + _rows(head, table) + "\n" + _reached(found)
+    return origin + table_text.rows(head, table) + "\n" + _reached(found)
 
 
 def _reached(found: list[Any]) -> str:
@@ -441,7 +378,7 @@ def _memory(stored: dict[str, Any]) -> str:
     for one in compared:
         modes = {mode["name"]: mode for mode in one["modes"]}
         rows.append([one["program"], *(_memory_cell(modes.get(name)) for name in names)])
-    return _rows(["peak (step time)", *names], rows)
+    return table_text.rows(["peak (step time)", *names], rows)
 
 
 _MEMORY_MODES = (
@@ -456,7 +393,7 @@ def _memory_cell(mode: dict[str, Any] | None) -> str:
     if mode["error"]:
         return "failed"
     if mode["name"] == "default":
-        return f"{mode['peak_bytes'] / 1e6:,.0f} MB ({_figure(mode['median_ms'])} ms)"
+        return f"{mode['peak_bytes'] / 1e6:,.0f} MB ({table_text.figure(mode['median_ms'])} ms)"
     mark = "**" if mode["fits"] else ""
     return f"{mark}{mode['peak_share']:.2f}{mark} ({mode['time_ratio']:.2f}x)"
 
@@ -470,7 +407,9 @@ def _programs(programs: dict[str, dict[str, dict[str, Any]]]) -> str:
     rows = []
     for program, results in programs.items():
         rows.append([program, *(_cell(mode, results.get(mode)) for mode in modes)])
-    return _rows(["median ms a step (speed-up, range)", *(_TITLES[m] for m in modes)], rows)
+    return table_text.rows(
+        ["median ms a step (speed-up, range)", *(_TITLES[m] for m in modes)], rows
+    )
 
 
 def _cell(mode: str, result: dict[str, Any] | None) -> str:
@@ -479,15 +418,11 @@ def _cell(mode: str, result: dict[str, Any] | None) -> str:
     if result["error"]:
         return "failed"
     if mode == "default":
-        return _figure(result["median_ms"])
+        return table_text.figure(result["median_ms"])
     return (
-        f"{_figure(result['median_ms'])} (**{result['speedup']:.2f}x**, "
+        f"{table_text.figure(result['median_ms'])} (**{result['speedup']:.2f}x**, "
         f"{result['speedup_low']:.2f}-{result['speedup_high']:.2f})"
     )
-
-
-def _figure(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
 def _overhead(stored: dict[str, Any]) -> str:
@@ -507,7 +442,7 @@ def _overhead(stored: dict[str, Any]) -> str:
         )
     head = ["milliseconds a graph", *(f"{g['nodes']:,} nodes" for g in graphs)]
     small = f"\nA graph too small to matter: {stored['small_graph_micros']:.0f} microseconds.\n"
-    return _rows(head, rows) + small
+    return table_text.rows(head, rows) + small
 
 
 def _outputs(compared: list[dict[str, Any]]) -> str:
@@ -522,7 +457,7 @@ def _outputs(compared: list[dict[str, Any]]) -> str:
                 _number(one["gradient_difference"], one["gradient_sensitivity"]) if trained else "",
             ]
         )
-    return _rows(
+    return table_text.rows(
         ["program", "ops in groups", "outputs (last digit)", "gradients (last digit)"], rows
     )
 

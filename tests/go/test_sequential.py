@@ -31,14 +31,16 @@ def test_devices_come_first_and_groups_for_them(case):
     plan, step_us, out_of_memory = sequential(case, 20, search)
     (first, first_plans), (second, second_plans) = asked
     assert first_plans + second_plans + 2 == 20  # two orders are simulated
-    assert first.tasks == ["device"] and second.tasks == ["fusion"]
+    assert first.tasks == ["device"]
+    assert second.tasks == ["fusion"]
     assert first.graph is case.graph
     in_turns = case.problem.placed(np.arange(case.problem.num_units) % 2, "in turns")
     assert plan.device.tolist() == in_turns.device.tolist()
     names = [device["name"] for device in case.target.machine.devices]
     moved = np.flatnonzero(in_turns.device >= 0).tolist()
     assert [second.graph.devices[k] for k in moved] == [names[in_turns.device[k]] for k in moved]
-    assert set(moved) and len(set(in_turns.device.tolist())) > 1
+    assert moved
+    assert len(set(in_turns.device.tolist())) > 1
     simulated = grappler_go.simulate(case.graph, plan, case.target.machine)
     assert step_us <= 1e3 * simulated.step_ms * (1 + 1e-9)
     assert out_of_memory == simulated.out_of_memory

@@ -114,7 +114,9 @@ def time_machine(
         with _cluster(cores) as (cluster, pids):
             for number, (kind, key, hop) in enumerate(hops):
                 on_progress(todo - len(hops) + number, todo, f"transfer of {key} elements")
-                store.fill(kind, key, functools.partial(cluster.ask, hop | {"pids": pids}, _TIMEOUT_S))
+                store.fill(
+                    kind, key, functools.partial(cluster.ask, hop | {"pids": pids}, _TIMEOUT_S)
+                )
     on_progress(todo, todo, "")
     return store.timings(cases, workers)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import grappler_go
-from grappler_go import native
 from grappler_go.captured import CapturedGraph
 from grappler_go_training import baselines
 from grappler_go_training.go.environment import Case, restricted
