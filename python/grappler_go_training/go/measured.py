@@ -104,7 +104,8 @@ def _row(
     if answer is not None and answer.plan is None:
         measured, error = None, answer.error or "it made no plan"
     if measured is not None and measured.error is not None:
-        measured, error = None, measured.error
+        error = measured.error
+        measured = None
     reference = measured.reference_readings_ms if measured is not None else ()
     return MeasuredRow(
         program=program,
