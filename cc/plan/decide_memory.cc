@@ -20,6 +20,10 @@ using Order = std::vector<std::pair<int32_t, int32_t>>;
 // Smaller tensors are not worth holding their op back.
 constexpr int64_t kMinBytes = 4096;
 constexpr size_t kMaxHeldBack = 256;
+// Without an order of its own a step may take this much more than predicted,
+// and so needs none if it is predicted to take less than its share of what it
+// may: see run_order.h.
+constexpr double kFreeShare = 0.5;
 
 // Ops by schedule priority, as a list scheduler with one worker would run them.
 std::vector<int32_t> ByPriority(const OpGraph& graph,
@@ -121,6 +125,9 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
   }
+  // A prediction holds if the step keeps the order that it was made for.
+  plan->in_turn =
+      target > 0 && plan->peak_bytes_after > kFreeShare * target;
   // What holds clones back follows an order of its own, and with edges of
   // another one might close a cycle.
   if (!plan->recompute.empty()) return;

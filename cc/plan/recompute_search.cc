@@ -8,6 +8,7 @@
 #include "cc/plan/eligibility.h"
 #include "cc/plan/recompute_moves.h"
 #include "cc/sim/liveness.h"
+#include "cc/sim/op_memory.h"
 
 namespace grappler_go {
 namespace {
