@@ -13,10 +13,10 @@
 namespace grappler_go {
 namespace {
 
-// Runs of ops that all simulations of a search may have together; about a
-// second.
-constexpr int64_t kMaxSimulatedOps = 3'000'000;
-constexpr int64_t kMinSimulations = 60, kMaxSimulations = 1500;
+// Runs of ops that all simulations of a search may have together, where pricing
+// all moves counts as one; about half a second.
+constexpr int64_t kMaxSimulatedOps = 1'500'000;
+constexpr int64_t kMinSimulations = 60, kMaxSimulations = 800;
 // The share of the excess that a batch of moves should take off.
 constexpr double kBatchShare = 0.2;
 // Shares (one of so many) that StepDown takes off the peak at a time.
@@ -45,7 +45,7 @@ class Search {
       asked_first_ = false;
       WithShareOf(4, [&] { Descend(as_it_is); });
     }
-    WithShareOf(2, [&] { StepDown(as_it_is); });
+    if (!Meets(best_)) WithShareOf(2, [&] { StepDown(as_it_is); });
     for (const int32_t segments : kSegments) {
       if (Spent()) break;
       WithShareOf(4, [&] { Descend(Try(Segmented(segments))); });
@@ -148,6 +148,7 @@ class Search {
     now.excess = Excess(now.lifetimes);
     std::vector<uint8_t> left_out(moves_.num_ids(), 0);
     while (now.excess > 0 && !Spent()) {
+      --simulations_left_;
       const std::vector<RecomputeMove> moves =
           moves_.Ranked(now.chosen, now.lifetimes, limit_, left_out,
                         asked_first_);
