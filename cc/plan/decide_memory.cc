@@ -126,8 +126,7 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     plan->order = std::move(found.order);
   }
   // A prediction holds if the step keeps the order that it was made for.
-  plan->in_turn =
-      target > 0 && plan->peak_bytes_after > kFreeShare * target;
+  plan->in_turn = target > 0 && plan->peak_bytes_after > kFreeShare * target;
   // What holds clones back follows an order of its own, and with edges of
   // another one might close a cycle.
   if (!plan->recompute.empty()) return;

@@ -128,6 +128,20 @@ TEST_F(DecideMemoryTest, ATighterLimitCostsMoreClones) {
   EXPECT_GT(Decide().num_recomputed(), few);
 }
 
+TEST_F(DecideMemoryTest, UnderALimitThatMattersLargeTensorsTakeTurns) {
+  Parse(TrainingStep());
+  EXPECT_FALSE(Decide().in_turn) << "no limit was given";
+  options_.memory_limit = Resident() + 12 * kTensor;
+  EXPECT_TRUE(Decide().in_turn);
+  // As long as the peak may be missed by as much as it may without an order.
+  options_.memory_limit = Resident() + kLayers * kTensor * 3 / 2;
+  const Plan plan = Decide();
+  EXPECT_EQ(plan.num_recomputed(), 0);
+  EXPECT_TRUE(plan.in_turn);
+  options_.memory_limit = 100 * kLayers * kTensor;
+  EXPECT_FALSE(Decide().in_turn);
+}
+
 TEST_F(DecideMemoryTest, ALimitMayBeAShareOfThePeak) {
   Parse(TrainingStep());
   const int64_t without = Decide().peak_bytes_before;

@@ -149,9 +149,8 @@ class Search {
     std::vector<uint8_t> left_out(moves_.num_ids(), 0);
     while (now.excess > 0 && !Spent()) {
       --simulations_left_;
-      const std::vector<RecomputeMove> moves =
-          moves_.Ranked(now.chosen, now.lifetimes, limit_, left_out,
-                        asked_first_);
+      const std::vector<RecomputeMove> moves = moves_.Ranked(
+          now.chosen, now.lifetimes, limit_, left_out, asked_first_);
       size_t count = 0;
       for (double taken = 0;
            count < moves.size() && taken < kBatchShare * now.excess; ++count) {
@@ -187,8 +186,7 @@ class Search {
     // The others together hardly matter.
     constexpr double kTooCheap = 0.002;
     for (const int32_t op : dearest) {
-      if (Spent() ||
-          problem_.micros[op] < kTooCheap * now.choice.micros) {
+      if (Spent() || problem_.micros[op] < kTooCheap * now.choice.micros) {
         return;
       }
       if (!now.choice.recompute[op]) continue;

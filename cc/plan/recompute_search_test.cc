@@ -170,6 +170,32 @@ TEST(RecomputeSearch, CheapOpsComeBeforeDearOnes) {
   EXPECT_LT(found.micros, 1000.0);
 }
 
+// A limit far out of reach is exceeded throughout, and hides the peak.
+TEST(RecomputeSearch, ALimitOutOfReachEndsAsLowAsOneThatIsNot) {
+  std::mt19937 random(8);
+  const Case c(RandomTrainingStep(40, &random));
+  int64_t least = c.Peak();
+  while (true) {
+    const Recomputation found = c.Search(least - least / 8);
+    if (found.peak_bytes >= least) break;
+    least = found.peak_bytes;
+  }
+  EXPECT_LE(c.Search(0).peak_bytes, least);
+}
+
+TEST(RecomputeSearch, WhatAPolicyAsksForDoesNotKeepALimitFromBeingMet) {
+  std::mt19937 random(9);
+  Case c(RandomTrainingStep(60, &random));
+  const int64_t limit = c.Peak() / 2;
+  const Recomputation alone = c.Search(limit);
+  ASSERT_LE(alone.peak_bytes, limit);
+  std::vector<float> asked(c.graph.num_ops());
+  for (float& one : asked) one = static_cast<float>(random() % 100);
+  const Recomputation found = c.Search(limit, asked);
+  EXPECT_LE(found.peak_bytes, limit);
+  EXPECT_LE(found.micros, 1.2 * alone.micros);
+}
+
 TEST(RecomputeSearch, OutOfReachItGetsAsLowAsItCan) {
   std::mt19937 random(6);
   const Case c(RandomTrainingStep(40, &random));

@@ -331,9 +331,9 @@ void Optimization::Search(const Logits& logits, CachedDecision* decision) {
   if (!has_places && config_.search_ms == 0) return;
   // What was decided for a memory limit goes by another measure, the peak of
   // the whole graph as if on one device, and stays.
-  const bool for_memory =
-      decision->plan.num_recomputed() > 0 || !decision->plan.order.empty() ||
-      decision->plan.in_turn;
+  const bool for_memory = decision->plan.num_recomputed() > 0 ||
+                          !decision->plan.order.empty() ||
+                          decision->plan.in_turn;
   if (for_memory) return;
   const Clock::time_point begin = Clock::now();
   // As much again is left for writing the plan into the graph and checking it.

@@ -108,8 +108,7 @@ void GraphEdits::AddControlInput(int32_t op, std::string_view source) {
   Append(op, bytes);
 }
 
-void GraphEdits::AddClone(int32_t op, std::string_view name,
-                          std::string node) {
+void GraphEdits::AddClone(int32_t op, std::string_view name, std::string node) {
   clones_[op] = {std::string(name), num_added()};
   Add(std::move(node));
 }

@@ -33,7 +33,8 @@ class RunInputs {
   void ForEach(int32_t run, const Visit& visit) const {
     const int32_t op = op_of(run);
     for (const InputEdge& e : graph_.inputs(op)) {
-      if (!e.back_edge) visit(e.src + (ReadsClone(run, e) ? graph_.num_ops() : 0), e.port);
+      if (!e.back_edge)
+        visit(e.src + (ReadsClone(run, e) ? graph_.num_ops() : 0), e.port);
     }
     if (is_clone(run) && clones_->held_by(op) >= 0) {
       visit(clones_->held_by(op), kControlPort);
@@ -46,8 +47,8 @@ class RunInputs {
         !clones_->cloned(e.src)) {
       return false;
     }
-    return is_clone(run) || clones_->UserReadsClone(
-                                e.src, {op_of(run), e.port, e.back_edge});
+    return is_clone(run) ||
+           clones_->UserReadsClone(e.src, {op_of(run), e.port, e.back_edge});
   }
 
   const OpGraph& graph_;
@@ -97,8 +98,7 @@ bool MayBeMergedWithFilter(const OpGraph& graph, int32_t op) {
   if (graph.op(op) != "BiasAddGrad") return false;
   const InputEdge& gradient = graph.inputs(op)[0];
   for (const OutputEdge& e : graph.outputs(gradient.src)) {
-    if (e.port == gradient.port &&
-        graph.op(e.dst) == "Conv2DBackpropFilter") {
+    if (e.port == gradient.port && graph.op(e.dst) == "Conv2DBackpropFilter") {
       return true;
     }
   }
@@ -205,10 +205,9 @@ std::vector<int32_t> RunOrder(const OpGraph& graph,
     const int32_t place = clones->place(i);
     if (place == i) continue;
     for (const InputEdge& e : graph.inputs(i)) {
-      is_late[i] |=
-          is_late[e.src] ||
-          (clones->cloned(e.src) &&
-           clones->UserReadsClone(e.src, {i, e.port, e.back_edge}));
+      is_late[i] |= is_late[e.src] ||
+                    (clones->cloned(e.src) &&
+                     clones->UserReadsClone(e.src, {i, e.port, e.back_edge}));
     }
     if (is_late[i]) before[place].push_back(i);
   }
@@ -230,15 +229,15 @@ std::vector<std::pair<int32_t, int32_t>> TurnEdges(
     clones.emplace(graph, recompute, no_groups);
   }
   const RunInputs inputs(graph, clones ? &*clones : nullptr);
-  const std::vector<int32_t> runs = PairsTogether(
-      graph, RunOrder(graph, ExecutionOrder(graph, order),
-                      clones ? &*clones : nullptr));
+  const std::vector<int32_t> runs =
+      PairsTogether(graph, RunOrder(graph, ExecutionOrder(graph, order),
+                                    clones ? &*clones : nullptr));
   std::vector<std::pair<int32_t, int32_t>> edges;
   if (!Follows(inputs, runs, order, 2 * static_cast<size_t>(graph.num_ops()))) {
     return edges;
   }
   const Large large = FindLarge(graph);
-  std::vector<int32_t> read;  // by the run at hand
+  std::vector<int32_t> read;    // by the run at hand
   std::vector<int32_t> before;  // what the next large one waits for
   for (const int32_t run : runs) {
     const int32_t op = inputs.op_of(run);
@@ -247,8 +246,7 @@ std::vector<std::pair<int32_t, int32_t>> TurnEdges(
     read.clear();
     inputs.ForEach(run, [&](int32_t src, int32_t port) {
       read.push_back(src);
-      reads_large |=
-          port != kControlPort && large.handed_on[inputs.op_of(src)];
+      reads_large |= port != kControlPort && large.handed_on[inputs.op_of(src)];
     });
     if (large.made[op]) {
       for (const int32_t one : before) {
