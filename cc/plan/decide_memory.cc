@@ -115,11 +115,15 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
                                   std::max<int64_t>(bytes - resident, 0),
                                   first_will_do});
     };
-    // A limit out of reach takes one search, as if there were no margin.
+    // A limit out of reach takes one search, as if there were no margin. Where
+    // only the margin is, the least that was found comes closest to it.
     Recomputation found = search(limit, true);
     if (resident + found.peak_bytes <= limit) {
-      found = search(target, false);
-      if (resident + found.peak_bytes > target) found = search(limit, false);
+      Recomputation lower = search(target, false);
+      if (lower.peak_bytes <= found.peak_bytes ||
+          resident + lower.peak_bytes <= target) {
+        found = std::move(lower);
+      }
     }
     plan->peak_bytes_after = resident + found.peak_bytes;
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
