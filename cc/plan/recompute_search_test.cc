@@ -183,17 +183,24 @@ TEST(RecomputeSearch, ALimitOutOfReachEndsAsLowAsOneThatIsNot) {
   EXPECT_LE(c.Search(0).peak_bytes, least);
 }
 
-TEST(RecomputeSearch, WhatAPolicyAsksForDoesNotKeepALimitFromBeingMet) {
+TEST(RecomputeSearch, WhatAPolicyAsksForIsNotAllThatIsTried) {
   std::mt19937 random(9);
-  Case c(RandomTrainingStep(60, &random));
-  const int64_t limit = c.Peak() / 2;
-  const Recomputation alone = c.Search(limit);
-  ASSERT_LE(alone.peak_bytes, limit);
-  std::vector<float> asked(c.graph.num_ops());
-  for (float& one : asked) one = static_cast<float>(random() % 100);
-  const Recomputation found = c.Search(limit, asked);
-  EXPECT_LE(found.peak_bytes, limit);
-  EXPECT_LE(found.micros, 1.2 * alone.micros);
+  double alone = 0, with_asked = 0;
+  for (int trial = 0; trial < 3; ++trial) {
+    Case c(RandomTrainingStep(40, &random));
+    // What it would like to run again is what costs most.
+    std::vector<float> asked(c.graph.num_ops());
+    for (int32_t i = 0; i < c.graph.num_ops(); ++i) {
+      c.micros[i] = static_cast<float>(1 + random() % 100);
+      asked[i] = c.micros[i];
+    }
+    const int64_t limit = c.Peak() / 2;
+    const Recomputation found = c.Search(limit, asked);
+    EXPECT_LE(found.peak_bytes, limit);
+    with_asked += found.micros;
+    alone += c.Search(limit).micros;
+  }
+  EXPECT_LE(with_asked, 1.02 * alone);
 }
 
 TEST(RecomputeSearch, OutOfReachItGetsAsLowAsItCan) {
