@@ -85,12 +85,18 @@ Large FindLarge(const OpGraph& graph) {
 // between the two. One kind is an op and its only reader.
 bool MayBeMergedIntoReader(const OpGraph& graph, int32_t op) {
   const std::string_view type = graph.op(op);
-  if ((type != "Conv2D" && type != "Pad") || graph.outputs(op).size() != 1) {
+  const auto has_window = [](std::string_view one) {
+    return one == "Conv2D" || one == "_FusedConv2D" || one == "Conv3D" ||
+           one == "MaxPool3D";
+  };
+  const bool has = has_window(type);
+  if ((!has && type != "Pad" && type != "Transpose") ||
+      graph.outputs(op).size() != 1) {
     return false;
   }
   const std::string_view reader = graph.op(graph.outputs(op)[0].dst);
-  return type == "Conv2D" ? reader == "BiasAdd"
-                          : reader == "Conv2D" || reader == "_FusedConv2D";
+  return has ? reader == "BiasAdd" || reader == "Transpose"
+             : has_window(reader);
 }
 
 // The other is the gradient of a bias, which joins that of the filter.

@@ -146,6 +146,30 @@ TEST_F(TurnEdgesTest, NothingComesBetweenWhatIsMergedLater) {
   EXPECT_EQ(Edges(), Names({{"other", "conv"}}));
 }
 
+TEST_F(TurnEdgesTest, NorBetweenThreeThatAre) {
+  const GraphBuilder::Attrs conv = {{"T", TypeAttrValue(kFloat)},
+                                    {"strides", IntListAttr({1, 1, 1, 1})},
+                                    {"padding", StringAttrValue("SAME")}};
+  Parse(GraphBuilder()
+            .Arg("x", {4, 16, 16, 16})
+            .Arg("w", {3, 3, 16, 16})
+            .IntConst("there", {4}, {0, 2, 3, 1})
+            .IntConst("back", {4}, {0, 3, 1, 2})
+            .Node("first", "Transpose", {"x", "there"}, kT)
+            .Node("e1", "Exp", {"x"}, kT)
+            .Node("conv", "Conv2D", {"first", "w"}, conv)
+            .Node("e2", "Exp", {"e1"}, kT)
+            .Node("last", "Transpose", {"conv", "back"}, kT)
+            .Node("e3", "Exp", {"e2"}, kT)
+            .Retval("out", "last")
+            .Retval("out2", "e3")
+            .Build());
+  for (const auto& [before, after] : Edges()) {
+    EXPECT_TRUE(before != "first" && before != "conv") << before;
+    EXPECT_TRUE(after != "conv" && after != "last") << after;
+  }
+}
+
 TEST_F(TurnEdgesTest, NothingWaitsForAGradientThatJoinsAnother) {
   const GraphBuilder::Attrs conv = {{"T", TypeAttrValue(kFloat)},
                                     {"strides", IntListAttr({1, 1, 1, 1})},
