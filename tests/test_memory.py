@@ -18,15 +18,15 @@ def test_the_measured_peak_falls_and_the_outputs_stay(compared):
     mode = compared.mode("limit 0.6")
     assert not mode.error
     assert mode.recomputed > 0
-    assert mode.peak_share < 0.8, mode
+    assert mode.fits, mode
     assert mode.difference < 1e-4
 
 
 def test_the_prediction_is_near_what_is_measured(compared):
     mode = compared.mode("limit 0.6")
     # Below the limit by what predictions are known to be off.
-    assert mode.predicted_bytes <= 0.93 * mode.limit_bytes
-    assert "7 % or more below the limit" in mode.summary
+    assert mode.predicted_bytes <= 0.88 * mode.limit_bytes
+    assert "12 % or more below the limit" in mode.summary
     assert mode.peak_bytes < 1.3 * mode.predicted_bytes
 
 

@@ -247,6 +247,9 @@ void BindPlan(py::module_& m) {
   c.def_readwrite("free_state", &Plan::free_state,
                   "Made as if variables could still be placed; for the "
                   "simulator only, the pass refuses it.");
+  c.def_readwrite("in_turn", &Plan::in_turn,
+                  "Ops with large tensors run one after the other, in the "
+                  "order in which the peak was predicted.");
   c.def_readwrite("micros_before", &Plan::micros_before);
   c.def_readwrite("micros_after", &Plan::micros_after);
   c.def_readwrite("peak_bytes_before", &Plan::peak_bytes_before);

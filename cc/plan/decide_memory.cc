@@ -20,6 +20,10 @@ using Order = std::vector<std::pair<int32_t, int32_t>>;
 // Smaller tensors are not worth holding their op back.
 constexpr int64_t kMinBytes = 4096;
 constexpr size_t kMaxHeldBack = 256;
+// Without an order of its own a step may take this much more than predicted,
+// and so needs none if it is predicted to take less than its share of what it
+// may: see run_order.h.
+constexpr double kFreeShare = 0.5;
 
 // Ops by schedule priority, as a list scheduler with one worker would run them.
 std::vector<int32_t> ByPriority(const OpGraph& graph,
@@ -111,16 +115,22 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
                                   std::max<int64_t>(bytes - resident, 0),
                                   first_will_do});
     };
-    // A limit out of reach takes one search, as if there were no margin.
+    // A limit out of reach takes one search, as if there were no margin. Where
+    // only the margin is, the least that was found comes closest to it.
     Recomputation found = search(limit, true);
     if (resident + found.peak_bytes <= limit) {
-      found = search(target, false);
-      if (resident + found.peak_bytes > target) found = search(limit, false);
+      Recomputation lower = search(target, false);
+      if (lower.peak_bytes <= found.peak_bytes ||
+          resident + lower.peak_bytes <= target) {
+        found = std::move(lower);
+      }
     }
     plan->peak_bytes_after = resident + found.peak_bytes;
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
   }
+  // A prediction holds if the step keeps the order that it was made for.
+  plan->in_turn = target > 0 && plan->peak_bytes_after > kFreeShare * target;
   // What holds clones back follows an order of its own, and with edges of
   // another one might close a cycle.
   if (!plan->recompute.empty()) return;

@@ -128,6 +128,20 @@ TEST_F(DecideMemoryTest, ATighterLimitCostsMoreClones) {
   EXPECT_GT(Decide().num_recomputed(), few);
 }
 
+TEST_F(DecideMemoryTest, UnderALimitThatMattersLargeTensorsTakeTurns) {
+  Parse(TrainingStep());
+  EXPECT_FALSE(Decide().in_turn) << "no limit was given";
+  options_.memory_limit = Resident() + 12 * kTensor;
+  EXPECT_TRUE(Decide().in_turn);
+  // As long as the peak may be missed by as much as it may without an order.
+  options_.memory_limit = Resident() + kLayers * kTensor * 3 / 2;
+  const Plan plan = Decide();
+  EXPECT_EQ(plan.num_recomputed(), 0);
+  EXPECT_TRUE(plan.in_turn);
+  options_.memory_limit = 100 * kLayers * kTensor;
+  EXPECT_FALSE(Decide().in_turn);
+}
+
 TEST_F(DecideMemoryTest, ALimitMayBeAShareOfThePeak) {
   Parse(TrainingStep());
   const int64_t without = Decide().peak_bytes_before;
@@ -163,7 +177,7 @@ TEST_F(DecideMemoryTest, PredictionsStayBelowTheLimitByTheMargin) {
   const Plan plan = Decide();
   EXPECT_LE(plan.peak_bytes_after, Below(options_.memory_limit));
   EXPECT_EQ(MarginText(plan, options_),
-            "7 % or more below the limit, as predictions may be off by that");
+            "12 % or more below the limit, as predictions may be off by that");
 }
 
 TEST_F(DecideMemoryTest, AStepThatKeepsTheLimitByLessThanTheMarginIsChanged) {
@@ -179,11 +193,11 @@ TEST_F(DecideMemoryTest, WhereTheMarginIsOutOfReachTheLimitIsKept) {
   options_.memory_limit = 1;
   options_.memory_limit = Decide().peak_bytes_after;  // the least
   const Plan plan = Decide();
-  ExpectFoundFor(options_.memory_limit, plan);
+  ExpectFoundFor(Below(options_.memory_limit), plan);
   EXPECT_LE(plan.peak_bytes_after, options_.memory_limit);
   EXPECT_GT(plan.peak_bytes_after, Below(options_.memory_limit));
   EXPECT_EQ(MarginText(plan, options_),
-            "below the limit, but not by the 7 % that predictions may be off "
+            "below the limit, but not by the 12 % that predictions may be off "
             "by");
   PlanExplanation why;
   ASSERT_TRUE(BuildPlan(graph_, Machine(), logits_, options_, &why).ok());

@@ -11,13 +11,15 @@
 
 namespace grappler_go {
 
-// As a share of the limit: how far measured peaks were above predicted ones in
-// the median of 31 plans of deep-mlp (4 %), vit, transformer-train (8 %),
-// chargpt-train (10 %) and bert (16 %), by `grappler-go bench memory` at limits
-// of 0.8 to 0.4 with TensorFlow 2.21 on two busy cores of an AMD EPYC. A step
-// of convolutions is farther off, by their kernels' workspaces, which no margin
-// of a few percent covers; a larger one costs every step time.
-inline constexpr double kPeakMargin = 0.07;
+// As a share of the limit: what three of four measured peaks were within of
+// 26 plans of nine programs of `grappler-go bench memory`, at limits of 0.6 and
+// 0.4 with TensorFlow 2.21 on two busy cores of an AMD EPYC; the median was 6
+// %. With large tensors in turn (run_order.h) what is missing is the
+// allocator's: it hands out free chunks whole unless they are twice as large as
+// what is asked for (BFCAllocator::FindChunkPtr), which costs steps of few
+// large tensors, such as vae and unet, 14 to 22 % of what they ask for. A
+// larger margin costs every step time.
+inline constexpr double kPeakMargin = 0.12;
 
 // What predicted peaks are held to: the limit less the margin. 0: no limit.
 // `peak_bytes`: as for MemoryLimit.

@@ -1,7 +1,7 @@
 // Plan: every decision for one graph on one machine, by op number.
 //
 // A plan is data: it can be saved, printed, edited, diffed and loaded. The file
-// is JSON, format "grappler-go-plan" version 1.1; ops appear with their names
+// is JSON, format "grappler-go-plan" version 1.2; ops appear with their names
 // for the reader, but are applied by number (OpGraph's canonical order), so a
 // plan survives TensorFlow's renumbering of names.
 #ifndef GRAPPLER_GO_PLAN_PLAN_H_
@@ -19,7 +19,7 @@
 namespace grappler_go {
 
 constexpr int kPlanFormatMajor = 1;
-constexpr int kPlanFormatMinor = 1;
+constexpr int kPlanFormatMinor = 2;
 
 struct Plan {
   Fingerprint fingerprint;
@@ -34,6 +34,11 @@ struct Plan {
   std::vector<uint8_t> recompute;     // 1: backward users read a clone
   // (before, after): `after` may not start until `before` has finished.
   std::vector<std::pair<int32_t, int32_t>> order;
+  // Ops with large tensors run one after the other, in the order in which the
+  // peak was predicted (TurnEdges); that is not told by `order`, as clones have
+  // their turns, too. Plans with groups, which start when all that they read is
+  // there, leave it to them. Since version 1.2 of the file.
+  bool in_turn = false;
   // Of the ops that are ready on a device, the one of the highest priority runs
   // first. With free_state only: TensorFlow's executor has no priorities, and
   // a program is told by `order`. Since version 1.1 of the file.

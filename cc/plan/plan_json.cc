@@ -115,11 +115,11 @@ Status ReadHeader(const Json& file, Plan* plan) {
   return OkStatus();
 }
 
-Status ReadFreeState(const Json& file, Plan* plan) {
-  const Field field = Get(file, "", "free_state");
+Status ReadYesOrNo(const Json& file, const char* name, bool* value) {
+  const Field field = Get(file, "", name);
   if (field.value == nullptr) return OkStatus();
   if (!field.value->is_boolean()) return Expected(field, "true or false");
-  plan->free_state = field.value->get<bool>();
+  *value = field.value->get<bool>();
   return OkStatus();
 }
 
@@ -353,6 +353,7 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
       {"order", Lines(order)},
   };
   // Said only of the few plans that no program may have.
+  if (plan.in_turn) fields.push_back({"in_turn", "true"});
   if (plan.free_state) {
     fields.insert(fields.begin() + 6, {"free_state", "true"});
   }
@@ -369,7 +370,8 @@ StatusOr<Plan> PlanFromJson(std::string_view json) {
     const Json file = ParseJson(json);
     Plan plan;
     GO_RETURN_IF_ERROR(ReadHeader(file, &plan));
-    GO_RETURN_IF_ERROR(ReadFreeState(file, &plan));
+    GO_RETURN_IF_ERROR(ReadYesOrNo(file, "free_state", &plan.free_state));
+    GO_RETURN_IF_ERROR(ReadYesOrNo(file, "in_turn", &plan.in_turn));
     GO_RETURN_IF_ERROR(ReadPredicted(file, &plan));
     GO_RETURN_IF_ERROR(ReadDecided(file, &plan));
     GO_RETURN_IF_ERROR(ReadDeviceNames(file, &plan));

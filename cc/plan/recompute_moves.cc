@@ -299,7 +299,8 @@ RecomputeMoves::RecomputeMoves(const RecomputeProblem& problem)
 
 std::vector<RecomputeMove> RecomputeMoves::Ranked(
     const std::vector<uint8_t>& chosen, const Lifetimes& lifetimes,
-    int64_t limit, const std::vector<uint8_t>& left_out) const {
+    int64_t limit, const std::vector<uint8_t>& left_out,
+    bool asked_first) const {
   Pricing pricing(*this, chosen, lifetimes, limit);
   std::vector<RecomputeMove> moves;
   for (int32_t i = 0; i < problem_.graph.num_ops(); ++i) {
@@ -320,7 +321,8 @@ std::vector<RecomputeMove> RecomputeMoves::Ranked(
   }
   const std::vector<float>& asked = problem_.asked;
   const auto asks = [&](const RecomputeMove& move) {
-    return asked.empty() ? 0.0f : std::max(asked[move.op], 0.0f);
+    return asked.empty() || !asked_first ? 0.0f
+                                         : std::max(asked[move.op], 0.0f);
   };
   std::stable_sort(moves.begin(), moves.end(),
                    [&](const RecomputeMove& a, const RecomputeMove& b) {

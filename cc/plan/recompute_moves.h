@@ -36,12 +36,14 @@ class RecomputeMoves {
   // What an op of the backward pass can be made to wait for; -1: nothing.
   int32_t could_wait_for(int32_t op) const { return waits_for_[op]; }
 
-  // All with a gain, the best for its time first; those that a policy asks for
-  // before others. `left_out`: by Id of moves that are not wanted. `chosen`: by
-  // op, 1: runs again, or waits. It and `lifetimes` belong together.
+  // All with a gain, the best for its time first; with `asked_first` those that
+  // a policy asks for before others. `left_out`: by Id of moves that are not
+  // wanted. `chosen`: by op, 1: runs again, or waits. It and `lifetimes` belong
+  // together.
   std::vector<RecomputeMove> Ranked(const std::vector<uint8_t>& chosen,
                                     const Lifetimes& lifetimes, int64_t limit,
-                                    const std::vector<uint8_t>& left_out) const;
+                                    const std::vector<uint8_t>& left_out,
+                                    bool asked_first = true) const;
 
  private:
   class Pricing;

@@ -8,16 +8,19 @@
 #include "cc/plan/eligibility.h"
 #include "cc/plan/recompute_moves.h"
 #include "cc/sim/liveness.h"
+#include "cc/sim/op_memory.h"
 
 namespace grappler_go {
 namespace {
 
-// Runs of ops that all simulations of a search may have together; about a third
-// of a second.
-constexpr int64_t kMaxSimulatedOps = 1'000'000;
-constexpr int64_t kMinSimulations = 60, kMaxSimulations = 500;
+// Runs of ops that all simulations of a search may have together, where pricing
+// all moves counts as one; about half a second.
+constexpr int64_t kMaxSimulatedOps = 1'500'000;
+constexpr int64_t kMinSimulations = 60, kMaxSimulations = 800;
 // The share of the excess that a batch of moves should take off.
 constexpr double kBatchShare = 0.2;
+// Shares (one of so many) that StepDown takes off the peak at a time.
+constexpr int64_t kFirstStep = 16, kLastStep = 64;
 // Segments that the forward pass is cut into.
 constexpr int32_t kSegments[] = {2, 3, 4, 6, 8, 12, 16, 24, 32};
 
@@ -34,21 +37,20 @@ class Search {
 
   Recomputation Run() {
     const std::vector<uint8_t> nothing(graph_.num_ops(), 0);
-    best_ = Try(nothing);
+    const Trial as_it_is = best_ = Try(nothing);
     if (Meets(best_)) return std::move(best_.choice);
-    Descend(best_);
+    // Each gets a share of what is left, as none knows when to end.
+    WithShareOf(4, [&] { Descend(best_); });
+    if (!problem_.asked.empty()) {
+      asked_first_ = false;
+      WithShareOf(4, [&] { Descend(as_it_is); });
+    }
+    if (!Meets(best_)) WithShareOf(2, [&] { StepDown(as_it_is); });
     for (const int32_t segments : kSegments) {
-      if (simulations_left_ <= 0) break;
-      Descend(Try(Segmented(segments)));
+      if (Spent()) break;
+      WithShareOf(4, [&] { Descend(Try(Segmented(segments))); });
     }
-    // How low can it get?
-    while (!Meets(best_) && simulations_left_ > 0) {
-      const int64_t before = best_.choice.peak_bytes;
-      limit_ = std::max(problem_.limit, before - before / 16);
-      Descend(best_);
-      limit_ = problem_.limit;
-      if (best_.choice.peak_bytes >= before) break;
-    }
+    if (!Meets(best_)) StepDown(best_);
     Exchange();
     return std::move(best_.choice);
   }
@@ -60,6 +62,16 @@ class Search {
     Lifetimes lifetimes;
     double excess = 0;
   };
+
+  // Have all simulations been made that may be?
+  bool Spent() const { return simulations_left_ <= kept_; }
+
+  template <typename Function>
+  void WithShareOf(int64_t parts, const Function& function) {
+    kept_ = simulations_left_ - simulations_left_ / parts;
+    function();
+    kept_ = 0;
+  }
 
   bool Meets(const Trial& trial) const {
     return trial.choice.peak_bytes <= problem_.limit;
@@ -112,19 +124,39 @@ class Search {
     return trial;
   }
 
-  // Moves until the limit holds or nothing helps; then thins out.
-  void Descend(Trial now) {
+  // Aims at a little less, again and again. A limit far below is exceeded all
+  // through the step, where what helps at its peak is not told from the rest.
+  void StepDown(Trial now) {
+    for (int64_t share = kFirstStep; share <= kLastStep;) {
+      if (Spent() || Meets(now)) break;
+      const int64_t before = now.choice.peak_bytes;
+      limit_ = std::max(problem_.limit, before - before / share);
+      Trial next = Descend(now);
+      limit_ = problem_.limit;
+      if (next.choice.peak_bytes < before) {
+        now = std::move(next);
+      } else {
+        share *= 2;
+      }
+    }
+    limit_ = problem_.limit;
+  }
+
+  // Moves until the limit holds or nothing helps; then thins out. Returns the
+  // lowest that it came to.
+  Trial Descend(Trial now) {
     now.excess = Excess(now.lifetimes);
     std::vector<uint8_t> left_out(moves_.num_ids(), 0);
-    while (now.excess > 0 && simulations_left_ > 0) {
-      const std::vector<RecomputeMove> moves =
-          moves_.Ranked(now.chosen, now.lifetimes, limit_, left_out);
+    while (now.excess > 0 && !Spent()) {
+      --simulations_left_;
+      const std::vector<RecomputeMove> moves = moves_.Ranked(
+          now.chosen, now.lifetimes, limit_, left_out, asked_first_);
       size_t count = 0;
       for (double taken = 0;
            count < moves.size() && taken < kBatchShare * now.excess; ++count) {
         taken += moves[count].gain;
       }
-      if (count == 0) return;
+      if (count == 0) return now;
       for (; count > 0; count /= 4) {
         std::vector<uint8_t> set = now.chosen;
         for (size_t k = 0; k < count; ++k) {
@@ -136,10 +168,11 @@ class Search {
           break;
         }
         if (count == 1) left_out[moves_.Id(moves[0])] = 1;
-        if (simulations_left_ <= 0) return;
+        if (Spent()) return now;
       }
     }
-    if (Meets(now)) ThinOut(std::move(now));
+    if (Meets(now)) ThinOut(now);
+    return now;
   }
 
   void ThinOut(Trial now) {
@@ -153,8 +186,7 @@ class Search {
     // The others together hardly matter.
     constexpr double kTooCheap = 0.002;
     for (const int32_t op : dearest) {
-      if (simulations_left_ <= 0 ||
-          problem_.micros[op] < kTooCheap * now.choice.micros) {
+      if (Spent() || problem_.micros[op] < kTooCheap * now.choice.micros) {
         return;
       }
       if (!now.choice.recompute[op]) continue;
@@ -188,7 +220,7 @@ class Search {
       return true;
     };
     for (size_t k = 0, distance = 0; distance < ops.size();) {
-      if (simulations_left_ <= 0) return;
+      if (Spent()) return;
       if (k + distance >= ops.size()) {
         ++distance;
         k = 0;
@@ -228,8 +260,10 @@ class Search {
   const RecomputeProblem& problem_;
   const OpGraph& graph_;
   int64_t limit_;  // what Descend aims at
+  bool asked_first_ = true;
   const RecomputeMoves moves_;
   int64_t simulations_left_;
+  int64_t kept_ = 0;  // of them, for later
   Trial best_;
 };
 

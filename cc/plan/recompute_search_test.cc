@@ -170,6 +170,39 @@ TEST(RecomputeSearch, CheapOpsComeBeforeDearOnes) {
   EXPECT_LT(found.micros, 1000.0);
 }
 
+// A limit far out of reach is exceeded throughout, and hides the peak.
+TEST(RecomputeSearch, ALimitOutOfReachEndsAsLowAsOneThatIsNot) {
+  std::mt19937 random(8);
+  const Case c(RandomTrainingStep(40, &random));
+  int64_t least = c.Peak();
+  while (true) {
+    const Recomputation found = c.Search(least - least / 8);
+    if (found.peak_bytes >= least) break;
+    least = found.peak_bytes;
+  }
+  EXPECT_LE(c.Search(0).peak_bytes, least);
+}
+
+TEST(RecomputeSearch, WhatAPolicyAsksForIsNotAllThatIsTried) {
+  std::mt19937 random(9);
+  double alone = 0, with_asked = 0;
+  for (int trial = 0; trial < 3; ++trial) {
+    Case c(RandomTrainingStep(40, &random));
+    // What it would like to run again is what costs most.
+    std::vector<float> asked(c.graph.num_ops());
+    for (int32_t i = 0; i < c.graph.num_ops(); ++i) {
+      c.micros[i] = static_cast<float>(1 + random() % 100);
+      asked[i] = c.micros[i];
+    }
+    const int64_t limit = c.Peak() / 2;
+    const Recomputation found = c.Search(limit, asked);
+    EXPECT_LE(found.peak_bytes, limit);
+    with_asked += found.micros;
+    alone += c.Search(limit).micros;
+  }
+  EXPECT_LE(with_asked, 1.02 * alone);
+}
+
 TEST(RecomputeSearch, OutOfReachItGetsAsLowAsItCan) {
   std::mt19937 random(6);
   const Case c(RandomTrainingStep(40, &random));

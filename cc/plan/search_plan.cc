@@ -375,7 +375,10 @@ Status Search::TryMemory() {
     DecideMemory(*space_.graph, *space_.machine, willing, options, &plan);
     // Held back for one device, ops would wait for others without need, and
     // the groups of kChains and kLevels know nothing of it.
-    if (space_.num_devices > 1 || space_.free_state()) plan.order.clear();
+    if (space_.num_devices > 1 || space_.free_state()) {
+      plan.order.clear();
+      plan.in_turn = false;
+    }
     if (plan.num_recomputed() == 0 && plan.order.empty()) continue;
     SearchState state = best.state;
     state.memory = std::make_shared<const Plan>(std::move(plan));

@@ -331,8 +331,9 @@ void Optimization::Search(const Logits& logits, CachedDecision* decision) {
   if (!has_places && config_.search_ms == 0) return;
   // What was decided for a memory limit goes by another measure, the peak of
   // the whole graph as if on one device, and stays.
-  const bool for_memory =
-      decision->plan.num_recomputed() > 0 || !decision->plan.order.empty();
+  const bool for_memory = decision->plan.num_recomputed() > 0 ||
+                          !decision->plan.order.empty() ||
+                          decision->plan.in_turn;
   if (for_memory) return;
   const Clock::time_point begin = Clock::now();
   // As much again is left for writing the plan into the graph and checking it.
@@ -403,7 +404,8 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
   }
   // Memory is bought with time, and a finished plan was somebody's decision:
   // neither has to be faster.
-  const bool for_memory = plan.num_recomputed() > 0 || !plan.order.empty();
+  const bool for_memory =
+      plan.num_recomputed() > 0 || !plan.order.empty() || plan.in_turn;
   if (decision.from_logits && !for_memory && plan.micros_before > 0) {
     const double gain = 1 - plan.micros_after / plan.micros_before;
     if (gain < config_.plan.min_gain) {

@@ -72,6 +72,53 @@ TEST(RewriteOrder, LeavesOutWhatAnEdgeSaysAlready) {
   EXPECT_EQ(After(RewriteOrder, plan, graph).bytes(), graph.bytes());
 }
 
+// Three products and their gradients; what each gradient is computed from is
+// summed up, too.
+std::string TrainingStep() {
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).IntConst("axes", {2}, {0, 1});
+  builder.Node("m0", "MatMul", {"x", "x"}, FloatType());
+  builder.Node("m1", "MatMul", {"m0", "m0"}, FloatType());
+  builder.Node("m2", "MatMul", {"m1", "m1"}, FloatType());
+  std::string last = "m2";
+  for (const std::string n : {"2", "1", "0"}) {
+    const std::string g = "gradient_tape/g" + n;
+    builder.Node(g, "MatMul", {last, "m" + n}, FloatType());
+    builder.Node("gradient_tape/s" + n, "Sum", {last, "axes"}, FloatType());
+    builder.Retval("out" + n, "gradient_tape/s" + n);
+    last = g;
+  }
+  return builder.Build();
+}
+
+TEST(RewriteOrder, LargeTensorsTakeTurnsClonesAmongThem) {
+  const TestGraph graph(TrainingStep());
+  Plan plan = graph.NewPlan();
+  graph.Recompute(&plan, {"m1"});
+  const auto both = +[](const Plan& p, GraphEdits* edits) {
+    const Status status = RewriteRecompute(p, edits);
+    return status.ok() ? RewriteOrder(p, edits) : status;
+  };
+  const std::string clone = "m1/grappler_go_recompute";
+  EXPECT_EQ(After(both, plan, graph).inputs(clone), "m0 m0 ^gradient_tape/g2");
+  plan.in_turn = true;
+  const TestGraph after = After(both, plan, graph);
+  // The sum of g2 reads a large tensor, and its turn is before that of g1, just
+  // before which the clone is made; it waits for nobody itself.
+  EXPECT_EQ(after.inputs(clone), "m0 m0 ^gradient_tape/g2 ^gradient_tape/s1");
+  EXPECT_EQ(after.inputs("gradient_tape/g0"),
+            "gradient_tape/g1 m0 ^gradient_tape/s0");
+  EXPECT_EQ(after.inputs("gradient_tape/s1"), graph.inputs("gradient_tape/s1"));
+}
+
+TEST(RewriteOrder, GroupsAreNotMadeToTakeTurns) {
+  const TestGraph graph(TrainingStep());
+  Plan plan = graph.NewPlan();
+  plan.in_turn = true;
+  graph.Group(&plan, 0, {"m0", "m1"});
+  EXPECT_EQ(After(RewriteOrder, plan, graph).bytes(), graph.bytes());
+}
+
 TEST(RewriteOrder, RefusesAnEdgeOutOfABranch) {
   const TestGraph graph(GraphBuilder()
                             .Arg("x", {2})

@@ -108,6 +108,24 @@ void GraphEdits::AddControlInput(int32_t op, std::string_view source) {
   Append(op, bytes);
 }
 
+void GraphEdits::AddClone(int32_t op, std::string_view name, std::string node) {
+  clones_[op] = {std::string(name), num_added()};
+  Add(std::move(node));
+}
+
+std::string_view GraphEdits::clone(int32_t op) const {
+  const auto found = clones_.find(op);
+  return found == clones_.end() ? std::string_view() : found->second.name;
+}
+
+void GraphEdits::AddControlInputToClone(int32_t op, std::string_view source) {
+  const std::string input = "^" + std::string(source);
+  std::string& node = added_[clones_.at(op).at];
+  bool present = false;
+  VisitInputs(node, [&](std::string_view in) { present |= in == input; });
+  if (!present) AppendBytesField(kNodeInput, input, &node);
+}
+
 void GraphEdits::ReplaceInput(int32_t op, int32_t src, int32_t port,
                               std::string_view input) {
   // Neighbours tend to read the same clone.

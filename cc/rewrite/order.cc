@@ -1,4 +1,5 @@
 #include "cc/rewrite/rewrite.h"
+#include "cc/sim/run_order.h"
 
 namespace grappler_go {
 namespace {
@@ -9,6 +10,24 @@ bool Follows(const OpGraph& graph, int32_t before, int32_t after) {
     if (in.src == before && !in.back_edge) return true;
   }
   return false;
+}
+
+// Large tensors take turns, clones among them.
+void TakeTurns(const Plan& plan, GraphEdits* edits) {
+  const OpGraph& graph = edits->graph();
+  const int32_t n = graph.num_ops();
+  const std::vector<uint8_t> nothing(n, 0);
+  const std::vector<uint8_t>& recompute =
+      plan.recompute.empty() ? nothing : plan.recompute;
+  for (const auto& [before, after] : TurnEdges(graph, recompute, plan.order)) {
+    const std::string_view source =
+        before < n ? graph.name(before) : edits->clone(before - n);
+    if (after < n) {
+      edits->AddControlInput(after, source);
+    } else {
+      edits->AddControlInputToClone(after - n, source);
+    }
+  }
 }
 
 }  // namespace
@@ -28,6 +47,7 @@ Status RewriteOrder(const Plan& plan, GraphEdits* edits) {
     if (Follows(graph, before, after)) continue;
     edits->AddControlInput(after, graph.name(before));
   }
+  if (plan.in_turn && plan.num_groups() == 0) TakeTurns(plan, edits);
   return OkStatus();
 }
 

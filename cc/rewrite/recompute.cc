@@ -50,7 +50,7 @@ class Recompute {
       control = "^" + std::string(graph_.name(clones_.held_by(op)));
       view.control_inputs.push_back(control);
     }
-    edits_->Add(WriteNode(view));
+    edits_->AddClone(op, names_[op], WriteNode(view));
     for (const OutputEdge& out : graph_.outputs(op)) {
       if (clones_.UserReadsClone(op, out)) {
         edits_->ReplaceInput(out.dst, op, out.port,

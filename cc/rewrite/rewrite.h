@@ -52,6 +52,11 @@ class GraphEdits {
   std::string current(int32_t op) const;
   // A new node (serialized NodeDef), named by NewName.
   void Add(std::string node) { added_.push_back(std::move(node)); }
+  // The same for the clone of an op, which may be tied later.
+  void AddClone(int32_t op, std::string_view name, std::string node);
+  // The clone's name; empty: it has none.
+  std::string_view clone(int32_t op) const;
+  void AddControlInputToClone(int32_t op, std::string_view source);
   // Data inputs of the nodes added so far that read a key read its value from
   // now on.
   void RedirectAdded(const std::unordered_map<std::string, std::string>& to);
@@ -95,6 +100,11 @@ class GraphEdits {
   Scratch<Renamed> renamed_;
   std::unordered_map<int32_t, std::string> appended_, replaced_;
   std::unordered_set<std::string> new_names_;
+  struct Clone {
+    std::string name;
+    int32_t at;  // in added_
+  };
+  std::unordered_map<int32_t, Clone> clones_;  // by op
   std::vector<std::string> added_;
   std::string to_all_;
 };
@@ -109,7 +119,7 @@ Status RewriteDevices(const Plan& plan, GraphEdits* edits);
 // whose clone might not compute the same (stateful, random, reading or writing
 // a variable, in a loop or a conditional, unknown).
 Status RewriteRecompute(const Plan& plan, GraphEdits* edits);
-// Plan::order as control inputs.
+// Plan::order and, with Plan::in_turn, TurnEdges as control inputs.
 Status RewriteOrder(const Plan& plan, GraphEdits* edits);
 // Small constants get a clone in each group that reads them, or join the group
 // when nobody else does. XLA wants shapes, axes and permutations as constants

@@ -57,34 +57,9 @@ class Step {
     return original + (reads_clone ? num_tensors() : 0);
   }
 
-  // An op runs at its place in the order; before it the clones whose first use
-  // that is, and what has to wait for them until then (RecomputeClones::place).
   void OrderRuns() {
-    const int32_t n = num_ops();
-    runs_.reserve(n);
-    if (!clones_) {
-      runs_.assign(order_.begin(), order_.end());
-    } else {
-      std::vector<std::vector<int32_t>> before(n);  // by op, runs in order
-      std::vector<uint8_t> is_late(n, 0);
-      for (int32_t i = 0; i < n; ++i) {
-        if (HasClone(i)) {
-          before[clones_->place(clones_->first_use(i))].push_back(n + i);
-        }
-        const int32_t place = clones_->place(i);
-        if (place == i) continue;
-        for (const InputEdge& e : graph_.inputs(i)) {
-          is_late[i] |= is_late[e.src] || (e.port != kControlPort &&
-                                           InputOf(i, e) >= num_tensors());
-        }
-        if (is_late[i]) before[place].push_back(i);
-      }
-      for (int32_t i : order_) {
-        runs_.insert(runs_.end(), before[i].begin(), before[i].end());
-        if (!is_late[i]) runs_.push_back(i);
-      }
-    }
-    tick_.assign(2 * static_cast<size_t>(n), -1);
+    runs_ = RunOrder(graph_, order_, clones_ ? &*clones_ : nullptr);
+    tick_.assign(2 * static_cast<size_t>(num_ops()), -1);
     for (size_t tick = 0; tick < runs_.size(); ++tick) {
       tick_[runs_[tick]] = static_cast<int32_t>(tick);
     }
@@ -194,7 +169,7 @@ class Step {
   const std::vector<int32_t> no_groups_;
   std::optional<RecomputeClones> clones_;
   Liveness result_;
-  Scratch<int32_t> runs_;      // nodes, in the order in which they run
+  std::vector<int32_t> runs_;  // nodes, in the order in which they run
   Scratch<int32_t> tick_;      // by node
   Scratch<int32_t> root_;      // by tensor: the one it is a view of
   Scratch<int32_t> last_use_;  // by tensor that is its own root
@@ -202,52 +177,6 @@ class Step {
 };
 
 }  // namespace
-
-std::vector<int32_t> ExecutionOrder(
-    const OpGraph& graph,
-    const std::vector<std::pair<int32_t, int32_t>>& order) {
-  const int32_t n = graph.num_ops();
-  std::vector<int32_t> sorted(n);
-  std::iota(sorted.begin(), sorted.end(), 0);
-  if (order.empty()) return sorted;
-
-  std::vector<int32_t> waiting(n, 0), depth(n, 0);
-  std::vector<std::vector<int32_t>> held_back(n);
-  for (const auto& [before, after] : order) {
-    held_back[before].push_back(after);
-    ++waiting[after];
-  }
-  for (int32_t i = 0; i < n; ++i) {
-    for (const InputEdge& e : graph.inputs(i)) waiting[i] += !e.back_edge;
-  }
-  std::vector<int32_t> ready;
-  for (int32_t i = 0; i < n; ++i) {
-    if (waiting[i] == 0) ready.push_back(i);
-  }
-  for (size_t at = 0; at < ready.size(); ++at) {
-    const int32_t i = ready[at];
-    auto finish = [&](int32_t next) {
-      depth[next] = std::max(depth[next], depth[i] + 1);
-      if (--waiting[next] == 0) ready.push_back(next);
-    };
-    for (const OutputEdge& e : graph.outputs(i)) {
-      if (!e.back_edge) finish(e.dst);
-    }
-    for (int32_t next : held_back[i]) finish(next);
-  }
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [&](int32_t i, int32_t j) { return depth[i] < depth[j]; });
-  return sorted;
-}
-
-int64_t AllocatedBytes(const OpGraph& graph, int32_t op) {
-  if (IsAlwaysThere(graph, op) || IsView(graph, op)) return 0;
-  int64_t bytes = 0;
-  for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
-    bytes += std::max<int64_t>(graph.bytes(op, port), 0);
-  }
-  return bytes;
-}
 
 Liveness SimulateLiveness(const OpGraph& graph,
                           const std::vector<int32_t>& execution_order,

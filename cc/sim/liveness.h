@@ -17,15 +17,9 @@
 
 #include "cc/base/scratch.h"
 #include "cc/graph/op_graph.h"
+#include "cc/sim/run_order.h"
 
 namespace grappler_go {
-
-// The order in which ops are taken to run: by depth, then number, where
-// `order` (pairs before, after) deepens what has to wait. Without it, that is
-// 0, 1, 2, ... `order` must not close a cycle.
-std::vector<int32_t> ExecutionOrder(
-    const OpGraph& graph,
-    const std::vector<std::pair<int32_t, int32_t>>& order);
 
 struct Liveness {
   int64_t peak_bytes = 0;
@@ -50,9 +44,6 @@ Liveness SimulateLiveness(const OpGraph& graph,
                           const std::vector<int32_t>& execution_order,
                           const std::vector<uint8_t>& recompute,
                           Lifetimes* lifetimes = nullptr);
-
-// Bytes that an op allocates for its outputs under the rules above.
-int64_t AllocatedBytes(const OpGraph& graph, int32_t op);
 
 }  // namespace grappler_go
 

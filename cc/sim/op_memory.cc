@@ -76,6 +76,15 @@ bool MayWriteInPlace(OpClass op_class) {
          op_class == OpClass::kTranscendental;
 }
 
+int64_t AllocatedBytes(const OpGraph& graph, int32_t op) {
+  if (IsAlwaysThere(graph, op) || IsView(graph, op)) return 0;
+  int64_t bytes = 0;
+  for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
+    bytes += std::max<int64_t>(graph.bytes(op, port), 0);
+  }
+  return bytes;
+}
+
 std::vector<int64_t> ResidentBytes(const OpGraph& graph) {
   std::vector<int64_t> bytes(graph.num_ops(), 0);
   std::vector<uint8_t> is_declared(graph.num_ops(), 0);

@@ -25,6 +25,9 @@ bool IsKept(const OpGraph& graph, int32_t op);
 // nobody else reads, as TensorFlow's executor lets it?
 bool MayWriteInPlace(OpClass op_class);
 
+// Bytes that an op allocates for its outputs under the rules above.
+int64_t AllocatedBytes(const OpGraph& graph, int32_t op);
+
 // Bytes that are there before the step and after it, by the op they belong to:
 // of a constant or argument its outputs; of the op that makes a variable's
 // handle the variable, as large as it is declared to be, else as the largest

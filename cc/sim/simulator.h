@@ -86,6 +86,7 @@ struct StepInput {
   std::vector<float> priority;     // higher first; empty: FIFO
   std::vector<uint8_t> recompute;  // as Plan::recompute
   std::vector<std::pair<int32_t, int32_t>> order;  // (before, after)
+  bool in_turn = false;   // as Plan::in_turn; ignored with groups
   bool timeline = false;  // fill Simulation::tasks and transfers
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cc/graph/recompute_clones.h"
+#include "cc/sim/run_order.h"
 
 namespace grappler_go {
 namespace {
@@ -17,6 +18,10 @@ class Builder {
                                  [](uint8_t bit) { return bit != 0; });
     if (any) clones_.emplace(graph_, input.recompute, input.group);
     order_ = input.order;
+    if (input.in_turn && input.group_overhead.empty()) {
+      const auto turns = TurnEdges(graph_, input.recompute, input.order);
+      order_.insert(order_.end(), turns.begin(), turns.end());
+    }
     std::stable_sort(order_.begin(), order_.end(),
                      [](auto& a, auto& b) { return a.second < b.second; });
   }
@@ -159,10 +164,7 @@ class Builder {
           AddEdgeInLoop(e, op, v - first_run_[op]);
         }
       }
-      for (; next_order < order_.size() && order_[next_order].second == op;
-           ++next_order) {
-        AddEdge(node(order_[next_order].first, 0), kControlPort);
-      }
+      AddOrder(op, &next_order);
     }
     for (int32_t v = step_.first_clone; v < step_.num_nodes(); ++v) {
       const int32_t op = step_.op_of[v];
@@ -174,8 +176,20 @@ class Builder {
       if (clones_->held_by(op) >= 0) {
         AddEdge(node(clones_->held_by(op), 0), kControlPort);
       }
+      AddOrder(graph_.num_ops() + op, &next_order);
     }
     step_.first_edge.push_back(static_cast<int32_t>(step_.edge_slot.size()));
+  }
+
+  // What a run waits for; runs are numbered as TurnEdges numbers them.
+  void AddOrder(int32_t run, size_t* next) {
+    for (; *next < order_.size() && order_[*next].second == run; ++*next) {
+      const int32_t before = order_[*next].first;
+      AddEdge(before < graph_.num_ops()
+                  ? node(before, 0)
+                  : clone_node_[before - graph_.num_ops()],
+              kControlPort);
+    }
   }
 
   void AddEdge(int32_t src, int32_t port) {
