@@ -177,7 +177,7 @@ TEST_F(DecideMemoryTest, PredictionsStayBelowTheLimitByTheMargin) {
   const Plan plan = Decide();
   EXPECT_LE(plan.peak_bytes_after, Below(options_.memory_limit));
   EXPECT_EQ(MarginText(plan, options_),
-            "12 % or more below the limit, as predictions may be off by that");
+            "15 % or more below the limit, as predictions may be off by that");
 }
 
 TEST_F(DecideMemoryTest, AStepThatKeepsTheLimitByLessThanTheMarginIsChanged) {
@@ -197,7 +197,7 @@ TEST_F(DecideMemoryTest, WhereTheMarginIsOutOfReachTheLimitIsKept) {
   EXPECT_LE(plan.peak_bytes_after, options_.memory_limit);
   EXPECT_GT(plan.peak_bytes_after, Below(options_.memory_limit));
   EXPECT_EQ(MarginText(plan, options_),
-            "below the limit, but not by the 12 % that predictions may be off "
+            "below the limit, but not by the 15 % that predictions may be off "
             "by");
   PlanExplanation why;
   ASSERT_TRUE(BuildPlan(graph_, Machine(), logits_, options_, &why).ok());
