@@ -222,6 +222,18 @@ def test_the_shipped_policy_knows_what_moving_by_blocks_takes():
     assert logits["op_micros"][blocks] > 10
 
 
+def test_the_shipped_policy_leaves_sines_to_tensorflow():
+    """Compiled, many of them take three times as long and more; in a chain, whose values
+    are small, hardly longer."""
+    function = tf.function(tf.sin).get_concrete_function(tf.TensorSpec([512, 1024]))
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    policy = _core.load_policy(str(native.default_policy_path()))
+    logits = policy.decide(graph, grappler_go.local_machine())
+    sine = graph.ops.index("Sin")
+    assert logits["fused_micros"][sine] > 3 * logits["op_micros"][sine]
+    assert logits["fusion"][sine] < 0
+
+
 def test_measuring_goes_on_where_it_stopped(tmp_path, cases, monkeypatch):
     timed = []
 
