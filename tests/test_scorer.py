@@ -1,6 +1,8 @@
 """The op scorer: fitting, export, and what the exported policy says."""
 
+import dataclasses
 import json
+import math
 import pathlib
 import subprocess
 import sys
@@ -15,7 +17,7 @@ pytest.importorskip("scipy")
 from grappler_go_training.calibrate import fit, measure, memory, op_cases
 from grappler_go_training.scorer import export, fitted
 
-from grappler_go import _core
+from grappler_go import _core, native
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,58 @@ def test_where_nothing_was_timed_side_by_side_nothing_is_taken_off(cases):
     assert fit.inside_micros(chains, samples) == [sample.xla_micros for sample in samples]
 
 
+def test_what_was_timed_in_one_way_only_counts_for_that_one(cases):
+    tf_terms, xla_terms = np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0])
+    samples = _samples(cases, tf_terms, xla_terms)
+    expected = fit.fit(cases, samples)
+    alone = [dataclasses.replace(s, xla_micros=math.nan) for s in samples]
+    within = [dataclasses.replace(s, tf_micros=math.nan) for s in samples]
+    model = fit.fit([*cases, *cases], [*alone, *within])
+    for op, table in expected.by_op.items():
+        np.testing.assert_allclose(model.by_op[op], table, rtol=1e-4, atol=1e-4, err_msg=op)
+    # Without a single timing in a cluster there is nothing to say about one.
+    elementwise = [i for i, case in enumerate(cases) if case.op == "Mul"]
+    model = fit.fit(
+        [*cases, *(cases[i] for i in elementwise)], [*alone, *(within[i] for i in elementwise)]
+    )
+    assert set(model.by_op) == {"Mul"}
+    assert set(model.by_class) == {"elementwise"}
+
+
+def _summed_case():
+    return next(c for c in op_cases.all_cases() if c.label == "Tanh 256x256 summed")
+
+
+def test_compiled_functions_of_many_instructions_do_not_wait_for_each_other():
+    run = measure._sum(_summed_case(), 3)
+    graph = run.get_concrete_function().graph
+    copies = [op for op in graph.get_operations() if op.type == "Tanh"]
+    assert len({op.inputs[0].op.name for op in copies}) == 3
+
+    def ancestors(op):
+        return {op}.union(*(ancestors(tensor.op) for tensor in op.inputs))
+
+    for copy in copies:
+        assert not any(op.type == "Tanh" for op in ancestors(copy) - {copy})
+
+
+def test_a_chain_that_was_timed_tells_what_the_executor_takes(tmp_path):
+    case = _summed_case()
+    path = tmp_path / "samples.jsonl"
+    lines = [
+        {"label": case.chain_label, "op": "Tanh", "tf_micros": 30.0, "xla_micros": 60.0},
+        {"label": case.label, "op": "Tanh", "tf_micros": None, "xla_micros": 20.0},
+    ]
+    path.write_text(json.dumps(lines[0]) + "\n")
+    (of_chain,) = fitted.fit_files([str(path)]).samples
+    assert of_chain.tf_micros == 30.0
+    assert math.isnan(of_chain.xla_micros)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (summed,) = fitted.fit_files([str(path)]).samples
+    assert math.isnan(summed.tf_micros)
+    assert summed.xla_micros == 20.0
+
+
 def test_timings_of_two_machines_give_a_policy_between_them(cases, tmp_path):
     slow = _samples(cases, np.array([1.5, 4.0, 100.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
     fast = _samples(cases, np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
@@ -145,10 +199,39 @@ def test_the_shipped_policy_keeps_depthwise_convolutions_out_and_matmuls_in():
         tf.TensorSpec([256, 256]),
     )
     graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
-    policy = _core.load_policy(str(grappler_go.native.default_policy_path()))
+    policy = _core.load_policy(str(native.default_policy_path()))
     fusion = policy.decide(graph, grappler_go.local_machine())["fusion"]
     assert fusion[graph.ops.index("DepthwiseConv2dNative")] < 0
     assert fusion[graph.ops.index("MatMul")] > 0
+
+
+def test_the_shipped_policy_knows_what_moving_by_blocks_takes():
+    """A roll takes TensorFlow ten times what a transposition of as much takes it; one of
+    an image goes into a group, at its rim, too."""
+
+    def step(x):
+        return tf.roll(x, 1, 0), tf.space_to_batch(tf.reshape(x, [1, 256, 256]), [4], [[0, 0]])
+
+    function = tf.function(step).get_concrete_function(tf.TensorSpec([256, 256]))
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    policy = _core.load_policy(str(native.default_policy_path()))
+    logits = policy.decide(graph, grappler_go.local_machine())
+    roll, blocks = graph.ops.index("Roll"), graph.ops.index("SpaceToBatchND")
+    assert logits["op_micros"][roll] > 30
+    assert logits["fused_micros"][roll] < logits["op_micros"][roll]
+    assert logits["op_micros"][blocks] > 10
+
+
+def test_the_shipped_policy_leaves_sines_to_tensorflow():
+    """Compiled, many of them take three times as long and more; in a chain, whose values
+    are small, hardly longer."""
+    function = tf.function(tf.sin).get_concrete_function(tf.TensorSpec([512, 1024]))
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    policy = _core.load_policy(str(native.default_policy_path()))
+    logits = policy.decide(graph, grappler_go.local_machine())
+    sine = graph.ops.index("Sin")
+    assert logits["fused_micros"][sine] > 3 * logits["op_micros"][sine]
+    assert logits["fusion"][sine] < 0
 
 
 def test_measuring_goes_on_where_it_stopped(tmp_path, cases, monkeypatch):
@@ -199,7 +282,7 @@ def test_memory_costs_are_per_megabyte(monkeypatch):
 
 
 def test_the_shipped_card_says_how_it_was_made():
-    folder = pathlib.Path(grappler_go.native.default_policy_path())
+    folder = pathlib.Path(native.default_policy_path())
     card = json.loads((folder / "card.json").read_text())
     assert card["timed_cases"] > 300
     assert card["commands"]

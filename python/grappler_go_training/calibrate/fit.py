@@ -11,7 +11,8 @@ outputs out of it; inside a group an op does neither, and plan building charges 
 group for its boundary. So that is taken off first (handover_micros). Few enough to
 fit from a handful of sizes, and monotone in size, so that it cannot do anything
 surprising on shapes that were never timed. Op types without
-timings take the pooled model of their class (OpClass in cc/graph/op_def.h).
+timings take the pooled model of their class (OpClass in cc/graph/op_def.h). A case that
+was timed in one of the two ways counts for that one.
 """
 
 import dataclasses
@@ -98,7 +99,7 @@ def handover_micros(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.
         (
             sample.xla_micros / _num_tensors(case)
             for case, sample in zip(cases, samples, strict=True)
-            if not case.chain
+            if not case.chain and np.isfinite(sample.xla_micros)
         ),
         default=0.0,
     )
@@ -114,9 +115,11 @@ def inside_micros(
 ) -> list[float]:
     """What each case takes inside a group, without handing anything over, microseconds."""
     each = handover_micros(cases, samples)
+    handed = [0.0 if case.chain else each * _num_tensors(case) for case in cases]
     return [
-        sample.xla_micros if case.chain else max(0.0, sample.xla_micros - each * _num_tensors(case))
-        for case, sample in zip(cases, samples, strict=True)
+        # max() would take NaN for 0.
+        float(np.maximum(0.0, sample.xla_micros - taken_off))
+        for sample, taken_off in zip(samples, handed, strict=True)
     ]
 
 
@@ -159,13 +162,19 @@ def fit(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> 
     by_op = {}
     for op in sorted({r[0] for r in rows}):
         own = [r for r in rows if r[0] == op]
-        if len(own) >= _MIN_SAMPLES:
+        if min(_num_timed(own)) >= _MIN_SAMPLES:
             by_op[op] = _never_faster_than_timed(_solve(own), own)
-    by_class = {
-        c: _solve([r for r in rows if r[1].op_class == c])
-        for c in sorted({r[1].op_class for r in rows})
-    }
+    by_class = {}
+    for op_class in sorted({r[1].op_class for r in rows}):
+        own = [r for r in rows if r[1].op_class == op_class]
+        if min(_num_timed(own)) > 0:
+            by_class[op_class] = _solve(own)
     return CostModel(by_op, by_class)
+
+
+def _num_timed(rows) -> list[int]:
+    """How many rows were timed under the executor, and inside a cluster."""
+    return np.isfinite([timed for _, _, timed in rows]).sum(axis=0).tolist()
 
 
 def relative_errors(
@@ -174,7 +183,7 @@ def relative_errors(
     samples: Sequence[measure.Sample],
 ) -> np.ndarray:
     """|predicted - timed| / timed, [number of cases, 2]; of those inside a group without
-    what handing tensors over took."""
+    what handing tensors over took. NaN where nothing was timed."""
     errors = []
     inside = inside_micros(cases, samples)
     for case, s, within in zip(cases, samples, inside, strict=True):
@@ -188,7 +197,14 @@ def _never_faster_than_timed(table: np.ndarray, rows) -> np.ndarray:
     """Where every timing of an op is slower inside a cluster, so is every prediction: the two
     rows are fitted apart, and sizes that were never timed may stretch their errors into a
     gain that nobody has seen (overlapping windows of MaxPoolGrad, above all)."""
-    slowdown = min(within / max(alone, _FLOOR_MICROS) for _, _, (alone, within) in rows)
+    slowdown = min(
+        (
+            within / max(alone, _FLOOR_MICROS)
+            for _, _, (alone, within) in rows
+            if np.isfinite(alone + within)
+        ),
+        default=1.0,
+    )
     if slowdown <= 1.0:
         return table
     return np.array([table[0], np.maximum(table[1], slowdown * table[0])])
@@ -200,7 +216,10 @@ def _solve(rows) -> np.ndarray:
     timed = np.array([t for _, _, t in rows])
     result = []
     for column in timed.T:
-        weight = 1.0 / np.maximum(column, _FLOOR_MICROS)
-        coefficients, _ = scipy.optimize.nnls(design * weight[:, None], column * weight)
+        known = np.isfinite(column)
+        weight = 1.0 / np.maximum(column[known], _FLOOR_MICROS)
+        coefficients, _ = scipy.optimize.nnls(
+            design[known] * weight[:, None], column[known] * weight
+        )
         result.append(coefficients)
     return np.array(result)

@@ -5,7 +5,8 @@ function with many, so that calling the function, starting the executor and
 launching the compiled cluster cancel out. Element-wise copies form a chain, as
 they do in real graphs: under the executor each writes over its input, under XLA
 the slope is what one more op costs inside a fused loop (what memory costs beside
-is in memory.py). Other copies are independent, each with inputs of its own, and
+is in memory.py); functions of many instructions are summed up there rather than
+chained (OpCase.summed). Other copies are independent, each with inputs of its own, and
 ordered by control edges so that the executor does not overlap them. Their inputs
 and outputs never pass through Python, which takes 10 to 20 microseconds for each:
 inputs are captured, outputs are kept alive to the end and dropped.
@@ -40,8 +41,9 @@ class Sample:
     Attributes:
       label: `OpCase.label`, the key of the sample.
       op: the op type.
-      tf_micros: microseconds of the op under TensorFlow's executor.
-      xla_micros: microseconds of the op inside an XLA cluster.
+      tf_micros: microseconds of the op under TensorFlow's executor; NaN (null in a
+        file): not timed.
+      xla_micros: microseconds of the op inside an XLA cluster; NaN: not timed.
     """
 
     label: str
@@ -87,7 +89,11 @@ def read_samples(path: str) -> list[Sample]:
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as lines:
-        return [Sample(**json.loads(line)) for line in lines if line.strip()]
+        read = [json.loads(line) for line in lines if line.strip()]
+    return [
+        Sample(**{key: math.nan if value is None else value for key, value in one.items()})
+        for one in read
+    ]
 
 
 @contextlib.contextmanager
@@ -141,7 +147,10 @@ def quickest_seconds(runs: Sequence[Callable[[], object]], rounds: int) -> list[
 
 def _prepare(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object]:
     """Traces and compiles; returns a call that runs one step."""
-    step = _chain(case, copies, jit) if case.chain else _side_by_side(case, copies, jit)
+    if case.summed and jit:
+        step = _sum(case, copies)
+    else:
+        step = _chain(case, copies, jit) if case.chain else _side_by_side(case, copies, jit)
     step()
     return step
 
@@ -155,6 +164,20 @@ def _chain(case: op_cases.OpCase, copies: int, jit: bool) -> Callable[[], object
         for _ in range(copies):
             x = case.build(x, *inputs[1:])
         return x
+
+    return run
+
+
+def _sum(case: op_cases.OpCase, copies: int) -> Callable[[], object]:
+    inputs = _random_inputs(case)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def run() -> tf.Tensor:
+        x = total = inputs[0]
+        for i in range(copies):
+            # Not all of the same, of which XLA would keep one.
+            total = total + case.build(x + 0.01 * i, *inputs[1:])
+        return total
 
     return run
 

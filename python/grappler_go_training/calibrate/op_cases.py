@@ -24,6 +24,10 @@ class OpCase:
       chain: whether `build` maps its first input to an output of the same shape,
         so that copies can be chained as element-wise ops are in real graphs (XLA
         then fuses them). Others are timed as independent copies.
+      summed: of a chain, whether XLA is to sum copies up instead. In a fused chain
+        each copy waits for the one before it, which for functions of many instructions
+        takes several times what one of them takes in the loop of a real graph, where
+        the processor works on many elements at once.
       variant: what tells this case from others of the same op and shapes.
     """
 
@@ -31,10 +35,17 @@ class OpCase:
     shapes: tuple[Shape, ...]
     build: Callable[..., tf.Tensor]
     chain: bool = False
+    summed: bool = False
     variant: str = ""
 
     @property
     def label(self) -> str:
+        return f"{self.chain_label} summed" if self.summed else self.chain_label
+
+    @property
+    def chain_label(self) -> str:
+        """The label of this case before XLA summed its copies up: TensorFlow has run them
+        as a chain ever since."""
         shapes = " ".join("x".join(map(str, s)) for s in self.shapes)
         return f"{self.op} {shapes} {self.variant}".rstrip()
 
@@ -91,6 +102,26 @@ _BINARY = {
     "AddN": lambda x, y: tf.add_n([x, y]),
 }
 
+# Of these, those of many instructions.
+_COSTLY = frozenset(
+    (
+        "Exp",
+        "Log1p",
+        "Tanh",
+        "Sigmoid",
+        "Erf",
+        "Erfc",
+        "Sqrt",
+        "Rsqrt",
+        "Elu",
+        "Softplus",
+        "Sin",
+        "Log",
+        "Pow",
+        "RealDiv",
+    )
+)
+
 _REDUCTIONS: Sequence[tuple[Shape, Sequence[int]]] = (
     ((32, 128), (1,)),
     ((512, 512), (1,)),
@@ -110,6 +141,15 @@ _CONVS = (
     (8, 14, 14, 512, 128, 1, 1),
     (2, 112, 112, 16, 16, 3, 1),
     (4, 64, 64, 3, 32, 5, 2),
+)
+
+# (batch, length, channels, dilation) of dilated convolutions along one dimension, which
+# TensorFlow runs on blocks of every second, fourth ... element.
+_DILATED = (
+    (1, 256, 16, 2),
+    (4, 1024, 32, 4),
+    (8, 512, 64, 8),
+    (8, 2048, 64, 2),
 )
 
 # (batch, height, width, channels, kernel, stride)
@@ -167,10 +207,9 @@ def all_cases() -> list[OpCase]:
 
 def _elementwise() -> Iterator[OpCase]:
     for shape in _VECTOR_SIZES:
-        for op, fn in _UNARY.items():
-            yield OpCase(op, (shape,), fn, chain=True)
-        for op, fn in _BINARY.items():
-            yield OpCase(op, (shape, shape), fn, chain=True)
+        for op, fn in (_UNARY | _BINARY).items():
+            inputs = (shape,) if op in _UNARY else (shape, shape)
+            yield OpCase(op, inputs, fn, chain=True, summed=op in _COSTLY)
         yield OpCase("BiasAdd", (_at_least_2d(shape), (shape[-1],)), tf.nn.bias_add, chain=True)
         yield OpCase(
             "SelectV2",
@@ -197,6 +236,29 @@ def _shape_and_move() -> Iterator[OpCase]:
         yield OpCase("Split", (shape,), lambda x: tf.split(x, 2, axis=1)[0])
     for heads in ((8, 64, 4, 32), (16, 128, 8, 64)):
         yield OpCase("Transpose", (heads,), lambda x: tf.transpose(x, [0, 2, 1, 3]))
+    for shape in ((64, 64), (256, 256), (256, 1024), (2048, 2048)):
+        for axis in (0, 1):
+            yield OpCase(
+                "Roll", (shape,), lambda x, a=axis: tf.roll(x, 1, a), variant=f"over {axis}"
+            )
+            yield OpCase(
+                "ReverseV2", (shape,), lambda x, a=axis: tf.reverse(x, [a]), variant=f"over {axis}"
+            )
+    for batch, length, channels, dilation in _DILATED:
+        x = (batch, length, 1, channels)
+        blocks = (batch * dilation, length // dilation, 1, channels)
+        yield OpCase(
+            "SpaceToBatchND",
+            (x,),
+            lambda x, d=dilation: tf.space_to_batch(x, [d], [[0, 0]]),
+            variant=f"by {dilation}",
+        )
+        yield OpCase(
+            "BatchToSpaceND",
+            (blocks,),
+            lambda x, d=dilation: tf.batch_to_space(x, [d], [[0, 0]]),
+            variant=f"by {dilation}",
+        )
 
 
 def _reductions() -> Iterator[OpCase]:

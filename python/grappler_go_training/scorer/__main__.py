@@ -102,8 +102,8 @@ def _export() -> int:
         "tensorflow": tf.__version__,
         "timed_cases": len(fitted.cases),
         "median_relative_error": {
-            "op_micros": round(float(np.median(errors[:, 0])), 3),
-            "fused_micros": round(float(np.median(errors[:, 1])), 3),
+            "op_micros": round(float(np.nanmedian(errors[:, 0])), 3),
+            "fused_micros": round(float(np.nanmedian(errors[:, 1])), 3),
         },
         "commands": [
             *(f"python -m grappler_go_training.scorer measure --samples={n}" for n in names),
@@ -122,8 +122,8 @@ def _print_errors(cases, errors: np.ndarray) -> None:
     ops = [c.op for c in cases]
     for op in sorted(set(ops)):
         own = errors[[o == op for o in ops]]
-        rows.add_row(op, str(len(own)), *(f"{x:.2f}" for x in np.median(own, axis=0)))
-    rows.add_row("all", str(len(ops)), *(f"{x:.2f}" for x in np.median(errors, axis=0)))
+        rows.add_row(op, str(len(own)), *(f"{x:.2f}" for x in np.nanmedian(own, axis=0)))
+    rows.add_row("all", str(len(ops)), *(f"{x:.2f}" for x in np.nanmedian(errors, axis=0)))
     rich_console.Console().print(rows)
 
 
