@@ -22,6 +22,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -89,11 +90,10 @@ def read_samples(path: str) -> list[Sample]:
     if not os.path.exists(path):
         return []
     with open(path, encoding="utf-8") as lines:
-        read = [json.loads(line) for line in lines if line.strip()]
-    return [
-        Sample(**{key: math.nan if value is None else value for key, value in one.items()})
-        for one in read
-    ]
+        read: list[dict[str, Any]] = [json.loads(line) for line in lines if line.strip()]
+    for one in read:
+        one.update({key: math.nan for key, value in one.items() if value is None})
+    return [Sample(**one) for one in read]
 
 
 @contextlib.contextmanager
