@@ -385,6 +385,12 @@ def test_a_built_in_program_computes_the_same_each_time_it_is_built(name):
         assert np.isfinite(a).all()
 
 
+def test_a_network_for_images_of_any_size_gets_some():
+    program = models.build("mobilenetv3small-infer", models.Options(batch=1))
+    (images,) = program.args
+    assert images.shape == (1, 224, 224, 3)
+
+
 def test_every_built_in_program_is_listed_with_what_it_is():
     assert {"transformer-train", "lstm-train"} <= set(models.names())
     assert all(models.names().values())

@@ -200,7 +200,8 @@ def _from_applications(spec: str, options: Options) -> Program:
     batch = options.batch or (4 if kind == "infer" else 8)
     shape = (options.image_size, options.image_size, 3) if options.image_size else None
     network = maker(weights=None, classifier_activation=None, input_shape=shape)
-    size = network.input_shape[1]
+    # Some take images of any size; 224 is what most were trained with.
+    size = network.input_shape[1] or 224
     images = tf.random.stateless_normal((batch, size, size, 3), seed=(SEED, 1))
     if kind == "infer":
         return _inference(network, images, options)
