@@ -29,6 +29,7 @@ from grappler_go_training.measure.measurement import Cache
 from grappler_go_training.measure.store import Store
 
 import grappler_go
+from grappler_go.bench import models
 from grappler_go.cli import main as cli
 
 _PROGRAMS = """
@@ -152,6 +153,14 @@ def test_a_plan_under_which_the_worker_fails_leaves_the_others_theirs(programs):
     assert "signal 9" in errors["kill"]
     assert "no answer within 15 s" in errors["hang"]
     assert "OOM" in errors["allocate"] or "memory" in errors["allocate"], errors
+
+
+def test_programs_of_bench_gains_have_their_names():
+    step, args = worker.make("k-means")
+    assert callable(step)
+    assert args
+    with pytest.raises(models.UnknownProgramError, match="k-mean-s"):
+        worker.make("k-mean-s")
 
 
 def test_a_program_that_cannot_be_made_is_tried_once(programs):

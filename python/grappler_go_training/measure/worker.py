@@ -156,13 +156,13 @@ class Program:
 
 
 def make(name: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """A program by name: one of grappler_go_training.workloads, or what
-    grappler_go.bench.models.build() takes.
+    """A program by name: one of grappler_go_training.workloads, what
+    grappler_go.bench.models.build() takes, or one of `grappler-go bench gains`.
 
     Raises:
       UnknownProgramError: there is none of that name.
     """
-    from grappler_go.bench import models
+    from grappler_go.bench import gains_programs, models
 
     try:
         workloads: Any = importlib.import_module("grappler_go_training.workloads")
@@ -171,7 +171,13 @@ def make(name: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     if workloads is not None and ":" not in name and name in workloads.names():
         step, args = workloads.get(name).make()
         return step, tuple(args)
-    program = models.build(name)
+    try:
+        program = models.build(name)
+    except models.UnknownProgramError:
+        known = gains_programs.BY_NAME.get(name)
+        if known is None:
+            raise
+        program = models.build(known.spec, models.Options(known.batch, known.image_size))
     return program.step, program.args
 
 

@@ -32,15 +32,23 @@ def fit_files(paths: Sequence[str] = SAMPLES) -> Fitted:
     """
     cases, samples = [], []
     for path in paths:
-        known = {s.label: s for s in measure.read_samples(path)}
-        for case in op_cases.all_cases():
-            chained = known.get(case.chain_label)
-            if case.summed and chained is not None:
-                of_chain = dataclasses.replace(chained, label=case.label, xla_micros=math.nan)
-                known.setdefault(case.label, of_chain)
-        timed = [c for c in op_cases.all_cases() if c.label in known]
+        timed = timed_cases(path)
         if not timed:
             raise ValueError(f"no timings in {path}: run `measure` first")
-        cases += timed
-        samples += [known[c.label] for c in timed]
+        cases += [case for case, _ in timed]
+        samples += [sample for _, sample in timed]
     return Fitted(fit.fit(cases, samples), cases, samples)
+
+
+def timed_cases(path: str) -> list[tuple[op_cases.OpCase, measure.Sample]]:
+    """What a file has of today's cases. Of those that XLA sums up by now and chained when
+    they were timed, TensorFlow's time alone; XLA's is NaN."""
+    known = {s.label: s for s in measure.read_samples(path)}
+    found = []
+    for case in op_cases.all_cases():
+        sample, chained = known.get(case.label), known.get(case.chain_label)
+        if sample is None and case.summed and chained is not None:
+            sample = dataclasses.replace(chained, label=case.label, xla_micros=math.nan)
+        if sample is not None:
+            found.append((case, sample))
+    return found
