@@ -2,6 +2,7 @@
 here: what runs plans on workers has tests of its own (tests/test_measure*.py)."""
 
 import json
+import os
 
 import go_graphs
 import pytest
@@ -22,6 +23,7 @@ def measured_plans(monkeypatch):
 
     def measure_plans(program, plans, **how):
         assert how["kind"] == "cluster"
+        assert "TF_USE_LEGACY_KERAS" not in os.environ  # programs are Keras 3's
         asked.setdefault(program, []).extend(plans)
         if program == "dies":
             return [Measurement(error="worker 1 died") for _ in plans]
@@ -41,6 +43,7 @@ def measured_plans(monkeypatch):
 
 def test_what_was_made_is_run(measured_plans):
     rows = list(measured.measure(None, ["mine"], _METHODS, seed=3))
+    assert os.environ["TF_USE_LEGACY_KERAS"] == "1"
     assert [(row.program, row.method, row.seed) for row in rows] == [
         ("mine", method, 3) for method in _METHODS
     ]

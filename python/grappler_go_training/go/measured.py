@@ -5,6 +5,8 @@ single-core workers on this machine.
         print(row.method, row.ratio)
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -65,7 +67,8 @@ def measure(
             continue
         on_progress(f"{program}: its graph")
         try:
-            graph = capture_graph(program, _KIND, start_timeout_s=timeout_s)
+            with _keras_3():
+                graph = capture_graph(program, _KIND, start_timeout_s=timeout_s)
         except WorkerError as error:
             for method in left:
                 yield _row(program, None, policy, method, seed, budget, error=str(error))
@@ -79,15 +82,28 @@ def measure(
             on_progress(f"{program}: {method}")
             answers.append(asker.answer(method, budget, seed))
         on_progress(f"{program}: runs {len(left)} plans")
-        found = measure_plans(
-            program,
-            [answer.plan for answer in answers],
-            kind=_KIND,
-            timeout_s=timeout_s,
-            start_timeout_s=timeout_s,
-        )
+        with _keras_3():
+            found = measure_plans(
+                program,
+                [answer.plan for answer in answers],
+                kind=_KIND,
+                timeout_s=timeout_s,
+                start_timeout_s=timeout_s,
+            )
         for method, answer, one in zip(left, answers, found, strict=True):
             yield _row(program, case, policy, method, seed, budget, answer, one)
+
+
+@contextlib.contextmanager
+def _keras_3() -> Iterator[None]:
+    """Programs are Keras 3's, whatever this process needs (grappler_go_training.go: Keras 2);
+    those that are started inside have its environment."""
+    legacy = os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    try:
+        yield
+    finally:
+        if legacy is not None:
+            os.environ["TF_USE_LEGACY_KERAS"] = legacy
 
 
 def _row(
