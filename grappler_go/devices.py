@@ -19,11 +19,11 @@ _DEFAULT_RATES = {
 }
 # Within a process, between processes of one host or rack.
 _LINK_INSIDE = {"gbytes_per_s": 10.0, "latency_us": 5.0}
-# TensorFlow's gRPC takes of both ends' CPUs what `grappler-go calibrate --workers=2` found:
-# 160 us a transfer and 690 us a megabyte, on cores of an Intel Xeon with AVX-512.
+# Of both ends' CPUs, TensorFlow's gRPC takes about what `grappler-go calibrate --workers=2`
+# found on two cores of an Intel Xeon with AVX-512.
 _LINK_BETWEEN = {
     **{"gbytes_per_s": 1.0, "latency_us": 100.0},
-    **{"cpu_us": 160.0, "cpu_us_per_mb": 690.0},
+    **{"cpu_us": 140.0, "cpu_us_per_mb": 530.0},
 }
 
 

@@ -3,9 +3,8 @@
 //
 // TensorFlow's executor has no order: ready ops go to threads that take the
 // newest first and steal the oldest from each other, so that what is ready
-// early may run late and keep all that it reads until then. A step of
-// convolutions was seen to take two thirds more on one such thread than in the
-// order of this file, and a tenth more or less from one run to the next on two.
+// early may run late and keep all that it reads until then: a step takes more
+// than in the order of this file, and not the same from one run to the next.
 #ifndef GRAPPLER_GO_SIM_RUN_ORDER_H_
 #define GRAPPLER_GO_SIM_RUN_ORDER_H_
 

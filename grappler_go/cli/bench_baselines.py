@@ -1,8 +1,6 @@
 """`grappler-go bench baselines`: what a placement policy has to beat."""
 
 import importlib
-import json
-import pathlib
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any
@@ -10,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from grappler_go.bench import chart
-from grappler_go.cli import bench_table, common
+from grappler_go.cli import bench_table, common, results_file
 
 # Step times are drawn relative to this one.
 _REFERENCE = "human_expert"
@@ -76,7 +74,9 @@ def run(values: flags.FlagValues) -> int:
         for name in names
         for seed in seeds
     ]
-    found = _read(values.out, baselines.Cell) if values.out else {}
+    found = {}
+    if values.out:
+        found = results_file.read(values.out, baselines.Cell, "bench baselines")
     missing = len([key for key in wanted if key not in found])
     with bench_table.progress_bar(missing, "baselines") as bar:
         task = bar.task_ids[0]
@@ -91,7 +91,7 @@ def run(values: flags.FlagValues) -> int:
         ):
             found[cell.key] = cell
             if values.out:
-                _append(values.out, cell.to_dict())
+                results_file.append(values.out, cell.to_dict())
             bar.update(task, advance=1)
     cells = [found[key] for key in wanted]
     if values.json:
@@ -161,27 +161,3 @@ def _draw(cells: Sequence[Any], path: str) -> None:
     label = f"simulated step, relative to {_REFERENCE} (where it has none: to the shortest)"
     with common.drawing(path):
         chart.draw_relative(rows, path, label)
-
-
-def _read(path: str, cell_type: Any) -> dict[Any, Any]:
-    file = pathlib.Path(path)
-    if not file.exists():
-        return {}
-    found = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            cell = cell_type(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise common.UsageError(
-                f"{path}, line {number}: not a result of bench baselines ({error}); remove the "
-                "line, or name another file"
-            ) from error
-        found[cell.key] = cell
-    return found
-
-
-def _append(path: str, values: dict[str, Any]) -> None:
-    file = pathlib.Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(values) + "\n")

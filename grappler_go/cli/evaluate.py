@@ -106,7 +106,7 @@ def run(args: list[str]) -> int:
             raise common.UsageError("--measured takes one seed, and programs by --graphs")
         return evaluate_measured.run(policy, methods, seeds[0], FLAGS)
     names = _graph_names(evaluate)
-    found = results_file.read(FLAGS.out, results.Row) if FLAGS.out else {}
+    found = results_file.read(FLAGS.out, results.Row, "evaluate") if FLAGS.out else {}
     rows: list[Any] = []
     unread: list[str] = []
     with bench_table.progress_bar(len(names), "evaluate") as bar:

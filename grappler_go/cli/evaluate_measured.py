@@ -31,7 +31,9 @@ def run(policy: Any, methods: Sequence[str], seed: int, values: flags.FlagValues
     measured = train.go_module("measured", "evaluate")
     results = common.training_module("policy_results", "evaluate")
     machine = settings.parse_devices(values.machine, must_exist=False) if values.machine else None
-    found = results_file.read(values.out, results.MeasuredRow) if values.out else {}
+    found = {}
+    if values.out:
+        found = results_file.read(values.out, results.MeasuredRow, "evaluate --measured")
     with bench_table.progress_bar(len(values.graphs), "evaluate") as bar:
         task = bar.task_ids[0]
         for number, program in enumerate(values.graphs):
@@ -50,8 +52,9 @@ def run(policy: Any, methods: Sequence[str], seed: int, values: flags.FlagValues
                 if values.out:
                     results_file.append(values.out, row.to_dict())
             bar.update(task, completed=number + 1)
-    asked = [row for row in found.values() if row.program in values.graphs]
-    rows = [row for row in asked if row.method in methods and row.plans == values.plans]
+    budget = values.plans, values.max_seconds
+    keys = [(program, one, seed, *budget) for program in values.graphs for one in methods]
+    rows = [found[key] for key in keys if key in found]
     _tell(results, rows, methods, values.json)
     return 1 if any(row.error for row in rows) else 0
 

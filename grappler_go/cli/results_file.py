@@ -7,11 +7,12 @@ from typing import Any
 from grappler_go.cli import common
 
 
-def read(path: str, row_type: Any) -> dict[Any, Any]:
+def read(path: str, row_type: Any, command: str) -> dict[Any, Any]:
     """Rows by their key; none where there is no file.
 
     Args:
       row_type: a dataclass of the lines' fields, with a property `key`.
+      command: that writes such files, for the message.
 
     Raises:
       UsageError: a line is not such a row.
@@ -24,8 +25,8 @@ def read(path: str, row_type: Any) -> dict[Any, Any]:
             row = row_type(**json.loads(line))
         except (ValueError, TypeError) as error:
             raise common.UsageError(
-                f"{path}, line {number}: not a result of evaluate ({error}); remove the line, or "
-                "name another file"
+                f"{path}, line {number}: not a result of {command} ({error}); remove the line, "
+                "or name another file"
             ) from error
         found[row.key] = row
     return found

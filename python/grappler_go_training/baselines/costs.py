@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from grappler_go import Machine, OpGraph, Simulation
 
 # As in cc/cost/machine.h: what a link is where the machine names none at all.
-_DEFAULT_LINK = {"gbytes_per_s": 1.0, "latency_us": 50.0}
+_DEFAULT_LINK = {"gbytes_per_s": 1.0, "latency_us": 50.0, "cpu_us": 0.0, "cpu_us_per_mb": 0.0}
 
 
 def sum_by(
@@ -174,16 +174,22 @@ def link_costs(
     what a transfer takes of the CPUs at its ends: baselines know of links only.
     """
     count = len(machine.devices)
-    is_cpu = [device["type"] == "CPU" for device in machine.devices]
+    is_cpu = np.array([device["type"] == "CPU" for device in machine.devices], int)
+    cpus = is_cpu[:, np.newaxis] + is_cpu
     links = machine.links or [_DEFAULT_LINK]
     # 1 GB/s is 1000 bytes a microsecond.
     latency = np.full((count, count), max(link["latency_us"] for link in links))
     per_byte = np.full((count, count), max(1e-3 / link["gbytes_per_s"] for link in links))
+    cpu_us = np.full((count, count), max(link["cpu_us"] for link in links))
+    cpu_us_per_mb = np.full((count, count), max(link["cpu_us_per_mb"] for link in links))
     for link in machine.links:
-        src, dst = link["src"], link["dst"]
-        cpus = is_cpu[src] + is_cpu[dst]
-        latency[src, dst] = link["latency_us"] + cpus * link["cpu_us"]
-        per_byte[src, dst] = 1e-3 / link["gbytes_per_s"] + 1e-6 * cpus * link["cpu_us_per_mb"]
+        ends = link["src"], link["dst"]
+        latency[ends] = link["latency_us"]
+        per_byte[ends] = 1e-3 / link["gbytes_per_s"]
+        cpu_us[ends] = link["cpu_us"]
+        cpu_us_per_mb[ends] = link["cpu_us_per_mb"]
+    latency += cpus * cpu_us
+    per_byte += 1e-6 * cpus * cpu_us_per_mb
     np.fill_diagonal(latency, 0.0)
     np.fill_diagonal(per_byte, 0.0)
     return latency, per_byte
