@@ -72,7 +72,7 @@ class Plan:
     fusion_group: _Int32 | None
     recompute: npt.NDArray[np.uint8] | None
     order: list[tuple[int, int]]
-    in_turn: bool
+    turn_bytes: int
     priority: npt.NDArray[np.float32] | None
     free_state: bool
     micros_before: float

@@ -64,6 +64,12 @@ OPTIONS: Mapping[str, Option] = {
         0,
         "Microseconds for each megabyte that leaves a group, in memory new to it.",
     ),
+    "fuse_updates": Option(
+        True,
+        0,
+        "An optimizer's update of a variable (Adam, SGD) that is spelled out in the graph is "
+        "done by TensorFlow's own kernel.",
+    ),
     "fuse_unknown_shapes": Option(
         False,
         0,

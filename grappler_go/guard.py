@@ -197,6 +197,8 @@ def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
     ) -> bool:
         return (
             all(report["policy"].startswith(_TUNED) for report in reports)
+            # A kernel of TensorFlow's in the place of many ops is no guess.
+            or not any(report["groups"] or report["moved"] for report in reports)
             or sum(report["num_nodes"] for report in reports) > _MOST_NODES
             or keeps_state(arguments[0])
         )

@@ -116,8 +116,11 @@ def plan_summary(plan: "Plan", graph: "OpGraph | None" = None) -> str:
     lines += _device_lines(plan) + _group_lines(plan, graph)
     if plan.num_recomputed:
         lines.append(f"  recomputed for the backward pass: {plan.num_recomputed} ops")
-    if plan.in_turn:
-        lines.append("  ops with large tensors run one after the other")
+    if plan.turn_bytes:
+        lines.append(
+            "  ops with large tensors run in turn where more than "
+            f"{plan.turn_bytes / 1e6:.3g} MB could be alive at once"
+        )
     if plan.order:
         lines.append(f"  order kept: {len(plan.order)} control edges")
     return "\n".join(lines)

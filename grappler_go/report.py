@@ -24,6 +24,8 @@ class Report:
       applied: whether the graph was changed.
       outcome: "applied", or the reason why the graph was left alone.
       policy: name of the policy that was asked; empty when none was.
+      updates: variables whose optimizer's update, spelled out in the graph, is done by
+        TensorFlow's own kernel.
       moved: ops that were given another device.
       groups: groups of ops compiled together.
       grouped_ops: ops in those groups.
@@ -50,6 +52,7 @@ class Report:
     applied: bool = False
     outcome: str = ""
     policy: str = ""
+    updates: int = 0
     moved: int = 0
     groups: int = 0
     grouped_ops: int = 0
@@ -95,6 +98,8 @@ class Report:
 
     def _decisions(self) -> str:
         parts = []
+        if self.updates:
+            parts.append(f"{_count(self.updates, 'variable update')} by one kernel each")
         if self.groups:
             parts.append(f"{self.grouped_ops:,} ops in {_count(self.groups, 'group')}")
         if self.moved:

@@ -336,6 +336,7 @@ def test_an_unknown_program_is_told_what_there_is():
         ("no_such_module:f", "No module named 'no_such_module'"),
         ("no_such.module:f", "No module named 'no_such'"),
         (":f", "No module named ''"),
+        ("workload:unet-smal-train", "the nearest is 'unet-small-train'"),
     ],
 )
 def test_a_program_is_looked_for_without_making_it(spec, message):
@@ -352,6 +353,12 @@ def test_a_module_is_not_run_to_see_whether_it_is_there(tmp_path, monkeypatch):
     models.check("runs_long:f")
     models.check("chargpt-train")
     models.check("resnet50-train")
+
+
+def test_what_policies_are_trained_on_can_be_measured():
+    models.check("workload:gcn-infer")
+    program = models.build("workload:gcn-infer")
+    assert np.all(np.isfinite(program.step(*program.args)))
 
 
 def test_a_user_function_may_return_a_step_or_a_step_with_arguments(tmp_path, monkeypatch):

@@ -313,8 +313,8 @@ def test_what_is_assigned_to_a_plan_is_read_back_and_saved(graph):
     plan.device = np.full(graph.num_ops, -1, np.int64)
     plan.recompute = np.zeros(graph.num_ops, bool)
     plan.order = [(0, 5), (1, 5)]
-    assert not plan.in_turn
-    plan.in_turn = True
+    assert plan.turn_bytes == 0
+    plan.turn_bytes = 1 << 40
     plan.policy, plan.machine = "by hand", "mine"
     plan.micros_before, plan.micros_after = 10.0, 4.5
     plan.peak_bytes_before, plan.peak_bytes_after = 1 << 40, 7
@@ -326,7 +326,7 @@ def test_what_is_assigned_to_a_plan_is_read_back_and_saved(graph):
     again = core.Plan.from_json(plan.to_json(graph))
     np.testing.assert_array_equal(again.fusion_group, plan.fusion_group)
     assert again.order == [(0, 5), (1, 5)]
-    assert again.in_turn
+    assert again.turn_bytes == 1 << 40
     assert (again.policy, again.machine) == ("by hand", "mine")
     assert (again.micros_before, again.micros_after) == (10.0, 4.5)
     assert (again.peak_bytes_before, again.peak_bytes_after) == (1 << 40, 7)

@@ -247,9 +247,10 @@ void BindPlan(py::module_& m) {
   c.def_readwrite("free_state", &Plan::free_state,
                   "Made as if variables could still be placed; for the "
                   "simulator only, the pass refuses it.");
-  c.def_readwrite("in_turn", &Plan::in_turn,
-                  "Ops with large tensors run one after the other, in the "
-                  "order in which the peak was predicted.");
+  c.def_readwrite("turn_bytes", &Plan::turn_bytes,
+                  "Where more bytes than this could be alive at once beside "
+                  "what is resident, ops with large tensors run in the order "
+                  "in which the peak was predicted; 0: when they are ready.");
   c.def_readwrite("micros_before", &Plan::micros_before);
   c.def_readwrite("micros_after", &Plan::micros_after);
   c.def_readwrite("peak_bytes_before", &Plan::peak_bytes_before);

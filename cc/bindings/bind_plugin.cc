@@ -27,6 +27,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("budget_ms", config.budget_ms);
   visit("search_ms", config.search_ms);
   visit("keep_memory", config.keep_memory);
+  visit("fuse_updates", config.fuse_updates);
   visit("min_ops", config.min_ops);
   visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);
@@ -46,6 +47,7 @@ void VisitFields(Visitor& visit, Report& report) {
   visit("outcome", report.outcome);
   visit("notes", report.notes);
   visit("policy", report.policy);
+  visit("updates", report.updates);
   visit("moved", report.moved);
   visit("groups", report.groups);
   visit("grouped_ops", report.grouped_ops);

@@ -196,6 +196,35 @@ TensorShape ParseShape(std::string_view shape_proto) {
   return unknown_rank || !reader.ok() ? TensorShape() : shape;
 }
 
+bool ParseScalar(std::string_view tensor_proto, double* value) {
+  const ParsedTensor tensor = ParseTensor(tensor_proto);
+  const bool narrow = tensor.dtype == dt::kFloat;
+  if ((!narrow && tensor.dtype != dt::kDouble) || !tensor.shape.known_rank() ||
+      tensor.shape.rank() != 0) {
+    return false;
+  }
+  *value = 0;  // what is not said
+  WireReader reader(tensor_proto);
+  WireField field;
+  while (reader.Next(&field)) {
+    // tensor_content = 4, float_val = 5, double_val = 6: packed or not.
+    const bool content = field.number == 4 && field.type == WireType::kBytes;
+    if (!content && field.number != (narrow ? 5u : 6u)) continue;
+    std::string_view bytes = field.bytes;
+    if (field.type == WireType::kFixed32 || field.type == WireType::kFixed64) {
+      bytes = {reinterpret_cast<const char*>(&field.varint), narrow ? 4u : 8u};
+    } else if (field.type != WireType::kBytes) {
+      return false;
+    }
+    if (bytes.size() < (narrow ? 4u : 8u)) return false;
+    float as_float = 0;
+    std::memcpy(narrow ? static_cast<void*>(&as_float) : value, bytes.data(),
+                narrow ? 4 : 8);
+    if (narrow) *value = as_float;
+  }
+  return reader.ok();
+}
+
 ParsedTensor ParseTensor(std::string_view tensor_proto) {
   ParsedTensor tensor;
   tensor.shape = TensorShape::Scalar();

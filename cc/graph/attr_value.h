@@ -71,6 +71,8 @@ struct ParsedTensor {
   IntValues values;  // int32 and int64 of at most kMaxValues elements
 };
 ParsedTensor ParseTensor(std::string_view tensor_proto);
+// False when it is no float or double without dimensions.
+bool ParseScalar(std::string_view tensor_proto, double* value);
 
 }  // namespace grappler_go
 

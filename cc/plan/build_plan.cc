@@ -51,7 +51,9 @@ std::string Summary(const Plan& plan, const PlanOptions& options,
   if (!plan.order.empty()) {
     add(std::to_string(plan.order.size()) + " ops held back");
   }
-  if (plan.in_turn) add("large tensors made in turn");
+  if (plan.turn_bytes > 0) {
+    add("large tensors made in turn where the limit is near");
+  }
   const int64_t limit = MemoryLimit(options, plan.peak_bytes_before);
   if (options.memory && limit > 0) {
     constexpr double kMiB = 1 << 20;
@@ -154,7 +156,7 @@ void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
       if (left_out == ~0u || graph.has(i, left_out)) fewer.fusion[i] = 0;
     }
     Plan trial = *plan;
-    trial.in_turn = false;
+    trial.turn_bytes = 0;
     PlanExplanation trial_why = *why;
     DecideFusion(graph, machine, fewer, options, &trial, &trial_why);
     // Groups that would wait for what is held back cannot be simulated.
@@ -162,7 +164,7 @@ void FuseWithinLimit(const OpGraph& graph, const Machine& machine,
         trial.num_groups() == 0
             ? without
             : SimulatedPeak(graph, machine, logits, options, trial);
-    if (trial.num_groups() == 0) trial.in_turn = plan->in_turn;
+    if (trial.num_groups() == 0) trial.turn_bytes = plan->turn_bytes;
     if (peak >= 0 && peak <= std::max(target, without)) {
       *plan = std::move(trial);
       *why = std::move(trial_why);

@@ -22,7 +22,7 @@ constexpr int64_t kMinBytes = 4096;
 constexpr size_t kMaxHeldBack = 256;
 // Without an order of its own a step may take this much more than predicted,
 // and so needs none if it is predicted to take less than its share of what it
-// may: see run_order.h.
+// may: see turn_edges.h.
 constexpr double kFreeShare = 0.5;
 
 // Ops by schedule priority, as a list scheduler with one worker would run them.
@@ -129,8 +129,11 @@ void DecideMemory(const OpGraph& graph, const Machine& machine,
     if (found.micros > 0) plan->recompute = std::move(found.recompute);
     plan->order = std::move(found.order);
   }
-  // A prediction holds if the step keeps the order that it was made for.
-  plan->in_turn = target > 0 && plan->peak_bytes_after > kFreeShare * target;
+  if (target > 0 && plan->peak_bytes_after > kFreeShare * target) {
+    const int64_t limit = MemoryLimit(options, plan->peak_bytes_before);
+    plan->turn_bytes =
+        std::max<int64_t>(target + (limit - target) / 2 - resident, 1);
+  }
   // What holds clones back follows an order of its own, and with edges of
   // another one might close a cycle.
   if (!plan->recompute.empty()) return;

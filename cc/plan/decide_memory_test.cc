@@ -130,16 +130,16 @@ TEST_F(DecideMemoryTest, ATighterLimitCostsMoreClones) {
 
 TEST_F(DecideMemoryTest, UnderALimitThatMattersLargeTensorsTakeTurns) {
   Parse(TrainingStep());
-  EXPECT_FALSE(Decide().in_turn) << "no limit was given";
+  EXPECT_EQ(Decide().turn_bytes, 0) << "no limit was given";
   options_.memory_limit = Resident() + 12 * kTensor;
-  EXPECT_TRUE(Decide().in_turn);
+  EXPECT_EQ(Decide().turn_bytes, 12 * kTensor);
   // As long as the peak may be missed by as much as it may without an order.
   options_.memory_limit = Resident() + kLayers * kTensor * 3 / 2;
   const Plan plan = Decide();
   EXPECT_EQ(plan.num_recomputed(), 0);
-  EXPECT_TRUE(plan.in_turn);
+  EXPECT_EQ(plan.turn_bytes, kLayers * kTensor * 3 / 2);
   options_.memory_limit = 100 * kLayers * kTensor;
-  EXPECT_FALSE(Decide().in_turn);
+  EXPECT_EQ(Decide().turn_bytes, 0);
 }
 
 TEST_F(DecideMemoryTest, ALimitMayBeAShareOfThePeak) {

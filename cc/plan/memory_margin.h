@@ -15,7 +15,7 @@ namespace grappler_go {
 // seven training steps (darknet, squeezenet, shufflenet, unet, vae, vit and
 // bert, the small ones of grappler_go_training.workloads' training side), at
 // limits of 0.6 and 0.4, with TensorFlow 2.21 on two cores with AVX-512; the
-// median was 12 %. With large tensors in turn (run_order.h) what is missing is
+// median was 12 %. With large tensors in turn (turn_edges.h) what is missing is
 // mostly the allocator's: it hands out free chunks whole unless they are twice
 // as large as what is asked for (BFCAllocator::FindChunkPtr). A step of few
 // megabytes, such as vae's, is off by more. A larger margin costs time.

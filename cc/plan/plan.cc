@@ -150,7 +150,7 @@ Status CheckPriority(const Plan& plan, const OpGraph& graph) {
 
 bool Plan::empty() const {
   return num_moved() == 0 && num_groups() == 0 && num_recomputed() == 0 &&
-         order.empty() && !in_turn && priority.empty();
+         order.empty() && turn_bytes == 0 && priority.empty();
 }
 
 int32_t Plan::num_groups() const {

@@ -1,7 +1,7 @@
 // Plan: every decision for one graph on one machine, by op number.
 //
 // A plan is data: it can be saved, printed, edited, diffed and loaded. The file
-// is JSON, format "grappler-go-plan" version 1.2; ops appear with their names
+// is JSON, format "grappler-go-plan" version 1.3; ops appear with their names
 // for the reader, but are applied by number (OpGraph's canonical order), so a
 // plan survives TensorFlow's renumbering of names.
 #ifndef GRAPPLER_GO_PLAN_PLAN_H_
@@ -19,7 +19,7 @@
 namespace grappler_go {
 
 constexpr int kPlanFormatMajor = 1;
-constexpr int kPlanFormatMinor = 2;
+constexpr int kPlanFormatMinor = 3;
 
 struct Plan {
   Fingerprint fingerprint;
@@ -34,11 +34,13 @@ struct Plan {
   std::vector<uint8_t> recompute;     // 1: backward users read a clone
   // (before, after): `after` may not start until `before` has finished.
   std::vector<std::pair<int32_t, int32_t>> order;
-  // Ops with large tensors run one after the other, in the order in which the
-  // peak was predicted (TurnEdges); that is not told by `order`, as clones have
-  // their turns, too. Plans with groups, which start when all that they read is
-  // there, leave it to them. Since version 1.2 of the file.
-  bool in_turn = false;
+  // Where more bytes than this could be alive at once beside what is resident,
+  // ops with large tensors run in the order in which the peak was predicted
+  // (TurnEdges); that is not told by `order`, as clones have their turns, too.
+  // 0: they run when they are ready. Plans with groups, which start when all
+  // that they read is there, leave it to them. Since version 1.3 of the file;
+  // 1.2 had a bool, for one after the other, which is read as 1.
+  int64_t turn_bytes = 0;
   // Of the ops that are ready on a device, the one of the highest priority runs
   // first. With free_state only: TensorFlow's executor has no priorities, and
   // a program is told by `order`. Since version 1.1 of the file.

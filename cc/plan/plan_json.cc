@@ -123,6 +123,16 @@ Status ReadYesOrNo(const Json& file, const char* name, bool* value) {
   return OkStatus();
 }
 
+Status ReadTurnBytes(const Json& file, Plan* plan) {
+  bool in_turn = false;  // of version 1.2
+  GO_RETURN_IF_ERROR(ReadYesOrNo(file, "in_turn", &in_turn));
+  plan->turn_bytes = in_turn ? 1 : 0;
+  const Field bytes = Get(file, "", "turn_bytes");
+  if (bytes.value == nullptr) return OkStatus();
+  return ReadInt(bytes, 0, std::numeric_limits<int64_t>::max(),
+                 &plan->turn_bytes);
+}
+
 Status ReadPredicted(const Json& file, Plan* plan) {
   const Field predicted = Get(file, "", "predicted");
   if (predicted.value == nullptr) return OkStatus();
@@ -353,7 +363,9 @@ std::string PlanToJson(const Plan& plan, const OpGraph* graph) {
       {"order", Lines(order)},
   };
   // Said only of the few plans that no program may have.
-  if (plan.in_turn) fields.push_back({"in_turn", "true"});
+  if (plan.turn_bytes > 0) {
+    fields.push_back({"turn_bytes", std::to_string(plan.turn_bytes)});
+  }
   if (plan.free_state) {
     fields.insert(fields.begin() + 6, {"free_state", "true"});
   }
@@ -371,7 +383,7 @@ StatusOr<Plan> PlanFromJson(std::string_view json) {
     Plan plan;
     GO_RETURN_IF_ERROR(ReadHeader(file, &plan));
     GO_RETURN_IF_ERROR(ReadYesOrNo(file, "free_state", &plan.free_state));
-    GO_RETURN_IF_ERROR(ReadYesOrNo(file, "in_turn", &plan.in_turn));
+    GO_RETURN_IF_ERROR(ReadTurnBytes(file, &plan));
     GO_RETURN_IF_ERROR(ReadPredicted(file, &plan));
     GO_RETURN_IF_ERROR(ReadDecided(file, &plan));
     GO_RETURN_IF_ERROR(ReadDeviceNames(file, &plan));

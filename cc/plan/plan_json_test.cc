@@ -37,7 +37,7 @@ void ExpectSame(const Plan& a, const Plan& b) {
   EXPECT_EQ(a.order, b.order);
   EXPECT_EQ(a.priority, b.priority);
   EXPECT_EQ(a.free_state, b.free_state);
-  EXPECT_EQ(a.in_turn, b.in_turn);
+  EXPECT_EQ(a.turn_bytes, b.turn_bytes);
   EXPECT_EQ(a.micros_before, b.micros_before);
   EXPECT_EQ(a.micros_after, b.micros_after);
   EXPECT_EQ(a.peak_bytes_before, b.peak_bytes_before);
@@ -74,9 +74,20 @@ TEST(PlanJson, ThatAPlanIsForSimulationsOnlyIsKept) {
 
 TEST(PlanJson, ThatLargeTensorsTakeTurnsIsKept) {
   Plan plan = SomePlan();
-  EXPECT_EQ(PlanToJson(plan, nullptr).find("in_turn"), std::string::npos);
-  plan.in_turn = true;
+  EXPECT_EQ(PlanToJson(plan, nullptr).find("turn_bytes"), std::string::npos);
+  plan.turn_bytes = int64_t{5} << 30;
   ExpectSame(RoundTrip(plan), plan);
+}
+
+TEST(PlanJson, FilesOfVersion1_2SayOnlyThatTheyTakeTurns) {
+  Plan plan = SomePlan();
+  plan.turn_bytes = 7;
+  std::string text =
+      Replaced(PlanToJson(plan, nullptr), R"("1.3")", R"("1.2")");
+  text = Replaced(text, R"("turn_bytes": 7)", R"("in_turn": true)");
+  const StatusOr<Plan> read = PlanFromJson(text);
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_EQ(read->turn_bytes, 1);
 }
 
 TEST(PlanJson, WhatWasNotDecidedStaysApartFromWhatWasDecidedAsNothing) {
@@ -122,7 +133,7 @@ TEST(PlanJson, ErrorsSayWhereAndWhatWasExpected) {
     const char *from, *to, *message;
   } kCases[] = {
       {"grappler-go-plan", "plan", R"("format" should be "grappler-go-plan")"},
-      {R"("1.2")", R"("one")", R"("version" should be like "1.0", got "one")"},
+      {R"("1.3")", R"("one")", R"("version" should be like "1.0", got "one")"},
       {R"("version")", R"("ver")", R"("version" should be like "1.0", got no)"},
       {"0123456789", "xyz", R"("fingerprint" should be 32 hexadecimal digits)"},
       {R"("num_ops": 5)", R"("num_ops": -5)", R"("num_ops" should be a whole)"},
@@ -162,10 +173,10 @@ TEST(PlanJson, ErrorsSayWhereAndWhatWasExpected) {
 TEST(PlanJson, AnotherMajorVersionIsAPrecondition) {
   const std::string text = PlanToJson(SomePlan(), nullptr);
   const StatusOr<Plan> newer =
-      PlanFromJson(Replaced(text, R"("1.2")", R"("2.0")"));
+      PlanFromJson(Replaced(text, R"("1.3")", R"("2.0")"));
   ASSERT_FALSE(newer.ok());
   EXPECT_EQ(newer.status().code(), StatusCode::kFailedPrecondition);
-  EXPECT_TRUE(PlanFromJson(Replaced(text, R"("1.2")", R"("1.7")")).ok());
+  EXPECT_TRUE(PlanFromJson(Replaced(text, R"("1.3")", R"("1.7")")).ok());
 }
 
 TEST(PlanJson, FieldsOfALaterMinorVersionAreIgnored) {

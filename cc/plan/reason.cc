@@ -31,6 +31,8 @@ const char* ReasonText(Reason reason) {
       return "stateful";
     case Reason::kUsesVariable:
       return "uses a variable";
+    case Reason::kUpdatesInPlace:
+      return "a kernel that updates a variable in place";
     case Reason::kReference:
       return "reference to a variable";
     case Reason::kDtype:

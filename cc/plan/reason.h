@@ -20,6 +20,7 @@ enum class Reason : uint8_t {
   kDrawsRandom,
   kHasState,
   kUsesVariable,
+  kUpdatesInPlace,
   kReference,
   kDtype,
   kNoXlaKernel,

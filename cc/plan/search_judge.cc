@@ -216,7 +216,7 @@ StatusOr<Judged> SearchJudge::SimulateOne(SearchState state) const {
   if (state.memory != nullptr) {
     input.recompute = state.memory->recompute;
     input.order = state.memory->order;
-    input.in_turn = state.memory->in_turn;
+    input.turn_bytes = state.memory->turn_bytes;
   }
   input.timeline = true;
   StatusOr<Simulation> simulation = simulator_.Run(input);
@@ -270,7 +270,7 @@ Plan SearchJudge::PlanOf(const SearchState& state) const {
   if (state.memory != nullptr) {
     plan.recompute = state.memory->recompute;
     plan.order = state.memory->order;
-    plan.in_turn = state.memory->in_turn;
+    plan.turn_bytes = state.memory->turn_bytes;
   }
   if (state.fusion != FusionRule::kNone ||
       state.priority != Priority::kFirstReady) {

@@ -377,7 +377,7 @@ Status Search::TryMemory() {
     // the groups of kChains and kLevels know nothing of it.
     if (space_.num_devices > 1 || space_.free_state()) {
       plan.order.clear();
-      plan.in_turn = false;
+      plan.turn_bytes = 0;
     }
     if (plan.num_recomputed() == 0 && plan.order.empty()) continue;
     SearchState state = best.state;

@@ -97,7 +97,7 @@ StatusOr<PlannedStep> StepOfPlan(const OpGraph& graph, const Machine& machine,
   input.priority = plan.priority.empty() ? logits.schedule : plan.priority;
   input.recompute = plan.recompute;
   input.order = plan.order;
-  input.in_turn = plan.in_turn;
+  input.turn_bytes = plan.turn_bytes;
   return step;
 }
 

@@ -42,6 +42,9 @@ struct Config {
   // Whether malloc is told to keep what is freed (freed_memory.h); see
   // KeepsMemory().
   bool keep_memory = true;
+  // Whether optimizers' rules that a graph spells out are done by TensorFlow's
+  // kernels (rewrite/fuse_updates.h), where fusion is decided.
+  bool fuse_updates = true;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;
   // A function of which as many graphs were grouped, which differ in their

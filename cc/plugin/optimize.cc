@@ -17,6 +17,7 @@
 #include "cc/plugin/capture.h"
 #include "cc/plugin/plan_cache.h"
 #include "cc/plugin/policy_runner.h"
+#include "cc/rewrite/fuse_updates.h"
 #include "cc/rewrite/rewrite.h"
 
 namespace grappler_go {
@@ -110,6 +111,12 @@ class Optimization {
   bool IsWorthIt(const CachedDecision& decision);
   bool Rewrite();
 
+  // Has updates of variables done by kernels: from there on, the graph at hand
+  // is the one that comes out.
+  void FuseUpdatesOf(const ParseOptions& options);
+  // Hands out that graph where there is no plan for it.
+  void ApplyUpdatesAlone();
+
   // Replaces the plan by a better one, if the time left suffices to find one.
   void Search(const Logits& logits, CachedDecision* decision);
 
@@ -129,6 +136,8 @@ class Optimization {
         std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
   }
 
+  bool leave_alone_ = false;  // also without what FuseUpdatesOf() did
+
   const OptimizeInput& input_;
   const Config& config_;
   OptimizeResult& result_;
@@ -144,7 +153,8 @@ void Optimization::Run() {
                         input_.fetches.begin() + std::min(input_.fetches.size(),
                                                           kMaxReportedFetches));
   if (config_.policy != nullptr) report.policy = config_.policy->name();
-  if (Parse() && FindDecision()) Rewrite();
+  if (Parse() && FindDecision() && Rewrite()) return;
+  ApplyUpdatesAlone();
 }
 
 bool Optimization::InTime(const char* phase) {
@@ -178,18 +188,64 @@ bool Optimization::Parse() {
   for (int32_t i = 0; i < graph().num_ops(); ++i) {
     if (graph().has(i, kPlanned)) return LeaveAlone("already optimized");
   }
+  if (config_.plan.fusion && config_.fuse_updates) FuseUpdatesOf(options);
   Keep();
-  return config_.policy != nullptr || LeaveAlone("no policy");
+  if (config_.policy != nullptr) return true;
+  leave_alone_ = true;
+  return LeaveAlone("no policy");
+}
+
+void Optimization::FuseUpdatesOf(const ParseOptions& options) {
+  Report& report = result_.report;
+  const Clock::time_point begin = Clock::now();
+  FusedUpdates fused = FuseUpdates(graph(), options.fetches);
+  if (fused.count > 0) {
+    auto context = std::make_shared<PolicyContext>();
+    context->graphdef = std::move(fused.graphdef);
+    StatusOr<OpGraph> parsed = OpGraph::Parse(context->graphdef, options);
+    if (parsed.ok()) {
+      context->graph.emplace(std::move(*parsed));
+      context_ = std::move(context);
+      report.updates = fused.count;
+      report.fingerprint = graph().fingerprint();
+    } else {
+      report.notes.push_back("updates are left as they are: " +
+                             parsed.status().message());
+    }
+  }
+  EndPhase("updates", begin);
+}
+
+void Optimization::ApplyUpdatesAlone() {
+  Report& report = result_.report;
+  if (report.updates == 0) return;
+  if (leave_alone_) {
+    report.updates = 0;
+    return;
+  }
+  report.notes.push_back("else left alone: " + report.outcome);
+  report.outcome = "applied";
+  report.applied = result_.applied = true;
+  report.micros_after = report.micros_before;
+  report.peak_bytes_after = report.peak_bytes_before;
+  report.nodes_after = graph().num_ops();
+  result_.graphdef = graph().graphdef();
+  Plan nothing;
+  nothing.fingerprint = graph().fingerprint();
+  nothing.num_ops = graph().num_ops();
+  nothing.policy = result_.plan.policy;
+  nothing.machine = result_.plan.machine;
+  result_.plan = std::move(nothing);
 }
 
 void Optimization::Keep() {
   if (config_.capture) {
     AddCaptured(
-        {std::string(input_.graphdef), input_.fetches, input_.preserve});
+        {std::string(graph().graphdef()), input_.fetches, input_.preserve});
   }
   if (config_.record_dir.empty()) return;
   const Status recorded =
-      RecordGraph(config_.record_dir, graph().fingerprint(), input_.graphdef,
+      RecordGraph(config_.record_dir, graph().fingerprint(), graph().graphdef(),
                   input_.fetches, input_.preserve, graph().num_ops());
   if (!recorded.ok()) {
     result_.report.notes.push_back("not recorded: " + recorded.message());
@@ -241,6 +297,7 @@ Optimization::Tuned Optimization::FindTuned(CachedDecision* decision) {
             ? "measured " + Milliseconds(found->default_ms) + " a step, and " +
                   Milliseconds(found->plan_ms) + " with the best plan"
             : "no plan that was tried came near it";
+    leave_alone_ = true;
     LeaveAlone("TensorFlow's default is best: " + measured + " (" +
                found->path + ")");
     return Tuned::kDefault;
@@ -333,7 +390,7 @@ void Optimization::Search(const Logits& logits, CachedDecision* decision) {
   // the whole graph as if on one device, and stays.
   const bool for_memory = decision->plan.num_recomputed() > 0 ||
                           !decision->plan.order.empty() ||
-                          decision->plan.in_turn;
+                          decision->plan.turn_bytes > 0;
   if (for_memory) return;
   const Clock::time_point begin = Clock::now();
   // As much again is left for writing the plan into the graph and checking it.
@@ -405,7 +462,7 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
   // Memory is bought with time, and a finished plan was somebody's decision:
   // neither has to be faster.
   const bool for_memory =
-      plan.num_recomputed() > 0 || !plan.order.empty() || plan.in_turn;
+      plan.num_recomputed() > 0 || !plan.order.empty() || plan.turn_bytes > 0;
   if (decision.from_logits && !for_memory && plan.micros_before > 0) {
     const double gain = 1 - plan.micros_after / plan.micros_before;
     if (gain < config_.plan.min_gain) {

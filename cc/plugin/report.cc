@@ -33,6 +33,7 @@ Json ToJson(const Report& r) {
   json["outcome"] = r.outcome;
   json["notes"] = r.notes;
   json["policy"] = r.policy;
+  json["updates"] = r.updates;
   json["moved"] = r.moved;
   json["groups"] = r.groups;
   json["grouped_ops"] = r.grouped_ops;
@@ -105,9 +106,10 @@ std::string ReportLine(const Report& r) {
   if (!r.fetches.empty()) line += " -> " + r.fetches.front();
   line += ": " + r.outcome;
   if (r.applied) {
-    line += " (" + Counted(r.grouped_ops, "op") + " in " +
-            Counted(r.groups, "group") + ", " + std::to_string(r.moved) +
-            " moved, " + std::to_string(r.recomputed) + " recomputed)";
+    line += " (" + Counted(r.updates, "update") + " by one kernel, " +
+            Counted(r.grouped_ops, "op") + " in " + Counted(r.groups, "group") +
+            ", " + std::to_string(r.moved) + " moved, " +
+            std::to_string(r.recomputed) + " recomputed)";
   }
   for (const std::string& note : r.notes) line += "; " + note;
   return line;

@@ -25,6 +25,7 @@ struct Report {
   // What else the user should know: a record folder that cannot be written.
   std::vector<std::string> notes;
   std::string policy;
+  int32_t updates = 0;  // of variables, each done by one kernel
   int32_t moved = 0, groups = 0, grouped_ops = 0, recomputed = 0, ordered = 0;
   int32_t nodes_after = 0;
   double micros_before = 0, micros_after = 0;           // predicted

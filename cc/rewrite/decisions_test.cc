@@ -101,7 +101,7 @@ TEST(RewriteOrder, LargeTensorsTakeTurnsClonesAmongThem) {
   };
   const std::string clone = "m1/grappler_go_recompute";
   EXPECT_EQ(After(both, plan, graph).inputs(clone), "m0 m0 ^gradient_tape/g2");
-  plan.in_turn = true;
+  plan.turn_bytes = 1;
   const TestGraph after = After(both, plan, graph);
   // The sum of g2 reads a large tensor, and its turn is before that of g1, just
   // before which the clone is made; it waits for nobody itself.
@@ -114,7 +114,7 @@ TEST(RewriteOrder, LargeTensorsTakeTurnsClonesAmongThem) {
 TEST(RewriteOrder, GroupsAreNotMadeToTakeTurns) {
   const TestGraph graph(TrainingStep());
   Plan plan = graph.NewPlan();
-  plan.in_turn = true;
+  plan.turn_bytes = 1;
   graph.Group(&plan, 0, {"m0", "m1"});
   EXPECT_EQ(After(RewriteOrder, plan, graph).bytes(), graph.bytes());
 }

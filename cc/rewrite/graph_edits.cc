@@ -148,6 +148,8 @@ void GraphEdits::Replace(int32_t op, std::string node) {
   replaced_[op] = std::move(node);
 }
 
+void GraphEdits::Remove(int32_t op) { Touch(op).removed = true; }
+
 std::string GraphEdits::current(int32_t op) const {
   std::string node;
   VisitPieces(op, [&](std::string_view piece) { node.append(piece); });
@@ -185,7 +187,7 @@ std::string GraphEdits::Write() const {
   size_t size = bytes.size();
   for (int32_t op = 0; op < graph_.num_ops(); ++op) {
     if (!edits_[op].edited) continue;
-    size += SizeOf(op) + kFieldHeader;
+    if (!edits_[op].removed) size += SizeOf(op) + kFieldHeader;
     size -= graph_.node(op).size();
   }
   for (const std::string& node : added_) {
@@ -210,9 +212,11 @@ std::string GraphEdits::Write() const {
     if (edits_[op].edited) {
       out.append(stretch, field.begin);
       stretch = field.end;
-      write_header(SizeOf(op));
-      VisitPieces(op, [&](std::string_view piece) { out.append(piece); });
-      out.append(to_all_);
+      if (!edits_[op].removed) {
+        write_header(SizeOf(op));
+        VisitPieces(op, [&](std::string_view piece) { out.append(piece); });
+        out.append(to_all_);
+      }
     }
     if (file_index == graph_.num_ops() && !added_.empty()) {
       out.append(stretch, field.end);

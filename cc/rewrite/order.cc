@@ -1,5 +1,5 @@
 #include "cc/rewrite/rewrite.h"
-#include "cc/sim/run_order.h"
+#include "cc/sim/turn_edges.h"
 
 namespace grappler_go {
 namespace {
@@ -19,7 +19,8 @@ void TakeTurns(const Plan& plan, GraphEdits* edits) {
   const std::vector<uint8_t> nothing(n, 0);
   const std::vector<uint8_t>& recompute =
       plan.recompute.empty() ? nothing : plan.recompute;
-  for (const auto& [before, after] : TurnEdges(graph, recompute, plan.order)) {
+  for (const auto& [before, after] :
+       TurnEdges(graph, recompute, plan.order, plan.turn_bytes)) {
     const std::string_view source =
         before < n ? graph.name(before) : edits->clone(before - n);
     if (after < n) {
@@ -47,7 +48,7 @@ Status RewriteOrder(const Plan& plan, GraphEdits* edits) {
     if (Follows(graph, before, after)) continue;
     edits->AddControlInput(after, graph.name(before));
   }
-  if (plan.in_turn && plan.num_groups() == 0) TakeTurns(plan, edits);
+  if (plan.turn_bytes > 0 && plan.num_groups() == 0) TakeTurns(plan, edits);
   return OkStatus();
 }
 

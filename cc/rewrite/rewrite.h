@@ -48,6 +48,8 @@ class GraphEdits {
   // Replaces a node altogether. The caller starts from current(op): what was
   // appended before is gone, what is appended later still applies.
   void Replace(int32_t op, std::string node);
+  // Leaves a node out, one that nobody names any more.
+  void Remove(int32_t op);
   // The node as it stands now, replacement and appends included.
   std::string current(int32_t op) const;
   // A new node (serialized NodeDef), named by NewName.
@@ -77,6 +79,7 @@ class GraphEdits {
   struct Edit {
     bool edited = false;
     bool has_bytes = false;  // in replaced_ or appended_
+    bool removed = false;
     int32_t shared[2] = {-1, -1};
     int32_t renamed = -1;  // the latest in renamed_
   };
@@ -119,7 +122,7 @@ Status RewriteDevices(const Plan& plan, GraphEdits* edits);
 // whose clone might not compute the same (stateful, random, reading or writing
 // a variable, in a loop or a conditional, unknown).
 Status RewriteRecompute(const Plan& plan, GraphEdits* edits);
-// Plan::order and, with Plan::in_turn, TurnEdges as control inputs.
+// Plan::order and, with Plan::turn_bytes, TurnEdges as control inputs.
 Status RewriteOrder(const Plan& plan, GraphEdits* edits);
 // Small constants get a clone in each group that reads them, or join the group
 // when nobody else does. XLA wants shapes, axes and permutations as constants

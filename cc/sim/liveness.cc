@@ -26,6 +26,7 @@ class Step {
     OrderRuns();
     FindRootsAndLastUses();
     change_.assign(runs_.size() + 1, 0);
+    more_.assign(runs_.size(), 0);
     for (size_t tick = 0; tick < runs_.size(); ++tick) {
       AddOutputs(runs_[tick], static_cast<int32_t>(tick));
     }
@@ -98,6 +99,7 @@ class Step {
       const int64_t bytes = graph_.bytes(i, port);
       if (root_[t] != t || bytes <= 0) continue;
       Live(now, kept ? end() : std::max(last_use_[t], now), bytes);
+      more_[now] += bytes;
     }
     if (MayWriteInPlace(graph_.def(i).op_class)) ReuseAnInput(node, now);
   }
@@ -121,6 +123,7 @@ class Step {
       // It dies before the output is made, not after.
       change_[now + 1] += bytes;
       change_[now] -= bytes;
+      more_[now] -= bytes;
       return;
     }
   }
@@ -156,6 +159,10 @@ class Step {
     lifetimes->alive.resize(runs_.size());
     std::partial_sum(change_.begin(), change_.end() - 1,
                      lifetimes->alive.begin());
+    lifetimes->before.resize(runs_.size());
+    for (size_t tick = 0; tick < runs_.size(); ++tick) {
+      lifetimes->before[tick] = lifetimes->alive[tick] - more_[tick];
+    }
     lifetimes->runs.assign(tick_.begin(), tick_.begin() + num_ops());
     lifetimes->runs_again.assign(tick_.begin() + num_ops(), tick_.end());
     // A view's uses are those of what it looks at, which is what takes memory.
@@ -174,6 +181,7 @@ class Step {
   Scratch<int32_t> root_;      // by tensor: the one it is a view of
   Scratch<int32_t> last_use_;  // by tensor that is its own root
   Scratch<int64_t> change_;    // by tick: bytes more than the tick before
+  Scratch<int64_t> more_;      // by tick: of those, what its run makes
 };
 
 }  // namespace

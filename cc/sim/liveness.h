@@ -30,7 +30,8 @@ struct Liveness {
 // When everything lives. The clock ticks once for each op and each clone, in
 // the order in which they run.
 struct Lifetimes {
-  Scratch<int64_t> alive;           // [ticks] bytes
+  Scratch<int64_t> alive;           // [ticks] bytes, while it runs
+  Scratch<int64_t> before;          // [ticks] bytes, just before
   Scratch<int32_t> runs;            // [num_ops] tick of the op
   Scratch<int32_t> runs_again;      // [num_ops] tick of its clone; -1: none
   Scratch<int32_t> last_use;        // [tensors] tick, as OpGraph numbers them;

@@ -68,6 +68,26 @@ TEST(Liveness, ARecomputedOpIsAliveAgainOnlyWhereTheBackwardPassReadsIt) {
   EXPECT_GE(Peak(graph, {}, recompute), 5 * kTensor);
 }
 
+TEST(Liveness, JustBeforeARunWhatItMakesIsNotThereAndWhatItReadsIs) {
+  const std::string bytes = GraphBuilder()
+                                .Arg("x", {64, 64})
+                                .Node("a", "MatMul", {"x", "x"}, kT)
+                                .Node("b", "MatMul", {"a", "x"}, kT)
+                                .Node("c", "Relu", {"b"}, kT)
+                                .Retval("out", "c")
+                                .Build();
+  const OpGraph graph = Parse(bytes);
+  Lifetimes lifetimes;
+  SimulateLiveness(graph, ExecutionOrder(graph, {}), {}, &lifetimes);
+  const auto at = [&](const char* name) {
+    const int32_t tick = lifetimes.runs[graph.find(name)];
+    return std::pair(lifetimes.before[tick], lifetimes.alive[tick]);
+  };
+  EXPECT_EQ(at("a"), std::pair(0 * kTensor, kTensor));
+  EXPECT_EQ(at("b"), std::pair(kTensor, 2 * kTensor));
+  EXPECT_EQ(at("c"), std::pair(kTensor, kTensor)) << "written in place";
+}
+
 TEST(Liveness, AnElementwiseOpWritesIntoAnInputThatDies) {
   const std::string bytes = GraphBuilder()
                                 .Arg("x", {64, 64})

@@ -86,8 +86,8 @@ struct StepInput {
   std::vector<float> priority;     // higher first; empty: FIFO
   std::vector<uint8_t> recompute;  // as Plan::recompute
   std::vector<std::pair<int32_t, int32_t>> order;  // (before, after)
-  bool in_turn = false;   // as Plan::in_turn; ignored with groups
-  bool timeline = false;  // fill Simulation::tasks and transfers
+  int64_t turn_bytes = 0;  // as Plan::turn_bytes; ignored with groups
+  bool timeline = false;   // fill Simulation::tasks and transfers
 };
 
 struct DeviceUse {

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "cc/graph/recompute_clones.h"
-#include "cc/sim/run_order.h"
+#include "cc/sim/turn_edges.h"
 
 namespace grappler_go {
 namespace {
@@ -18,8 +18,9 @@ class Builder {
                                  [](uint8_t bit) { return bit != 0; });
     if (any) clones_.emplace(graph_, input.recompute, input.group);
     order_ = input.order;
-    if (input.in_turn && input.group_overhead.empty()) {
-      const auto turns = TurnEdges(graph_, input.recompute, input.order);
+    if (input.turn_bytes > 0 && input.group_overhead.empty()) {
+      const auto turns =
+          TurnEdges(graph_, input.recompute, input.order, input.turn_bytes);
       order_.insert(order_.end(), turns.begin(), turns.end());
     }
     std::stable_sort(order_.begin(), order_.end(),

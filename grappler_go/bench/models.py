@@ -83,6 +83,10 @@ def names() -> dict[str, str]:
     return {name: about for name, (_, about) in sorted(_MAKERS.items())}
 
 
+# Before the name of a workload.
+_WORKLOAD = "workload:"
+
+
 def check(spec: str) -> None:
     """Looks whether there is such a program, without making it: of module:function, only
     whether there is the module, which is not run.
@@ -93,7 +97,9 @@ def check(spec: str) -> None:
     Raises:
       UnknownProgramError: as build().
     """
-    if ":" in spec:
+    if spec.startswith(_WORKLOAD):
+        _workload(spec)
+    elif ":" in spec:
         _search_current_folder()
         module_name, _, _ = spec.partition(":")
         if module_name in sys.modules:
@@ -115,7 +121,8 @@ def build(spec: str, options: Options = DEFAULTS) -> Program:
       spec: a built-in name, or "module:function" for one of yours: called without
         arguments, it returns a step (a tf.function or a Python function, which is
         traced), or a pair of a step and its arguments. The module is looked for
-        in the current folder first.
+        in the current folder first. Or "workload:name" for one that policies are
+        trained or evaluated on (grappler_go_training.workloads).
       options: of a built-in program.
 
     Raises:
@@ -124,6 +131,8 @@ def build(spec: str, options: Options = DEFAULTS) -> Program:
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(SEED)
+    if spec.startswith(_WORKLOAD):
+        return _program(spec, _workload(spec).make())
     if ":" in spec:
         return _from_user(spec)
     if spec in _MAKERS:
@@ -144,7 +153,26 @@ def _from_user(spec: str) -> Program:
         functions = [name for name, value in vars(module).items() if callable(value)]
         hint = _nearest(function_name, functions)
         raise UnknownProgramError(f"{spec}: {error}{hint}") from error
-    made = maker()
+    return _program(spec, maker())
+
+
+def _workload(spec: str) -> Any:
+    """The workload of that name.
+
+    Raises:
+      UnknownProgramError: there is none, or the package is not installed.
+    """
+    try:
+        workloads = importlib.import_module("grappler_go_training.workloads")
+    except ImportError as error:
+        raise UnknownProgramError(f"{spec}: {error}") from error
+    try:
+        return workloads.get(spec.removeprefix(_WORKLOAD))
+    except ValueError as error:
+        raise UnknownProgramError(f"{spec}: {error}") from error
+
+
+def _program(spec: str, made: Any) -> Program:
     if isinstance(made, tuple):
         step, args = made
         return Program(step, tuple(args))

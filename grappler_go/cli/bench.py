@@ -9,7 +9,8 @@ relative to the largest value of that output.
 
 PROGRAM is a built-in one (--list), <a model of keras.applications>-infer or
 -train, or module:function: called without arguments, it returns a step (a
-tf.function or a Python function) or a pair of a step and its arguments.
+tf.function or a Python function) or a pair of a step and its arguments. workload:NAME is
+one that policies are trained on (python -m grappler_go_training.workloads list).
 The modes kept and given_back, which --modes may name, tell where a gain comes from:
 TensorFlow alone while freed memory is kept, and ours without that (keep_memory=False).
 A mode that crashes or hangs gets a row that says so. The mode tuned is ours with the plan

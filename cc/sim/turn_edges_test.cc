@@ -1,17 +1,21 @@
-#include "cc/sim/run_order.h"
+#include "cc/sim/turn_edges.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <random>
 #include <string>
 
 #include "cc/graph/wire.h"
+#include "cc/sim/liveness.h"
 #include "cc/testing/graph_builder.h"
 
 namespace grappler_go {
 namespace {
 
 const GraphBuilder::Attrs kT = {{"T", TypeAttrValue(kFloat)}};
+constexpr int64_t kTensor = 64 * 64 * 4;
+using RunPairs = std::vector<std::pair<int32_t, int32_t>>;
 using Names = std::vector<std::pair<std::string, std::string>>;
 
 class TurnEdgesTest : public ::testing::Test {
@@ -29,11 +33,43 @@ class TurnEdgesTest : public ::testing::Test {
   // Names of ops; those of clones end with a star.
   Names Edges() const {
     Names names;
-    for (const auto& [before, after] : TurnEdges(graph_, recompute_, {})) {
+    for (const auto& [before, after] :
+         TurnEdges(graph_, recompute_, {}, /*bytes=*/1)) {
       names.emplace_back(Name(before), Name(after));
     }
     std::sort(names.begin(), names.end());
     return names;
+  }
+  RunPairs EdgesWithin(int64_t bytes) const {
+    return TurnEdges(graph_, recompute_, {}, bytes);
+  }
+  // Ops in an order by chance that keeps the graph's edges and these.
+  int64_t PeakInSomeOrder(unsigned seed, const RunPairs& edges) const {
+    std::mt19937 random(seed);
+    const int32_t n = graph_.num_ops();
+    std::vector<int32_t> waiting(n, 0), ready, order;
+    for (int32_t i = 0; i < n; ++i) {
+      waiting[i] = static_cast<int32_t>(graph_.inputs(i).size());
+    }
+    for (const auto& [before, after] : edges) ++waiting[after];
+    for (int32_t i = 0; i < n; ++i) {
+      if (waiting[i] == 0) ready.push_back(i);
+    }
+    while (!ready.empty()) {
+      std::swap(ready[random() % ready.size()], ready.back());
+      const int32_t i = ready.back();
+      ready.pop_back();
+      order.push_back(i);
+      const auto finish = [&](int32_t next) {
+        if (--waiting[next] == 0) ready.push_back(next);
+      };
+      for (const OutputEdge& e : graph_.outputs(i)) finish(e.dst);
+      for (const auto& [before, after] : edges) {
+        if (before == i) finish(after);
+      }
+    }
+    EXPECT_EQ(order.size(), static_cast<size_t>(n)) << "a cycle";
+    return SimulateLiveness(graph_, order, {}).peak_bytes;
   }
 
  private:
@@ -126,6 +162,53 @@ TEST_F(TurnEdgesTest, ArgumentsResultsAndBranchesAreNotTied) {
             .Retval("out2", "beside")
             .Build());
   EXPECT_EQ(Edges(), Names());
+}
+
+// A chain of large tensors, each of which somebody beside it reads.
+std::string Comb(int count) {
+  GraphBuilder builder;
+  builder.Arg("x", {64, 64}).IntConst("axes", {2}, {0, 1});
+  std::string chain = "x", sums = "";
+  for (int i = 0; i < count; ++i) {
+    const std::string n = std::to_string(i);
+    builder.Node("m" + n, "MatMul", {chain, "x"}, kT);
+    builder.Node("b" + n, "MatMul", {"m" + n, "x"}, kT);
+    builder.Node("s" + n, "Sum", {"b" + n, "axes"}, kT);
+    builder.Node("t" + n, "AddV2", {"s" + n, i == 0 ? "s0" : sums}, kT);
+    chain = "m" + n, sums = "t" + n;
+  }
+  return builder.Retval("out", sums).Build();
+}
+
+TEST_F(TurnEdgesTest, WhateverTheOrderThePeakIsKept) {
+  Parse(Comb(12));
+  constexpr int64_t kSmall = 4 * 100;
+  int64_t worst_without = 0;
+  for (unsigned seed = 0; seed < 50; ++seed) {
+    worst_without = std::max(worst_without, PeakInSomeOrder(seed, {}));
+  }
+  EXPECT_GT(worst_without, 8 * kTensor) << "else there is nothing to see";
+  int64_t worst_of_less = 0;
+  for (const int64_t tensors : {5, 6, 8, 11}) {
+    const auto edges = EdgesWithin(tensors * kTensor + kSmall);
+    int64_t worst = 0;
+    for (unsigned seed = 0; seed < 50; ++seed) {
+      worst = std::max(worst, PeakInSomeOrder(seed, edges));
+    }
+    EXPECT_LE(worst, tensors * kTensor + kSmall) << tensors;
+    EXPECT_GT(worst, worst_of_less) << "they wait without need";
+    worst_of_less = worst;
+  }
+  EXPECT_TRUE(EdgesWithin(24 * kTensor + kSmall).empty());
+}
+
+TEST_F(TurnEdgesTest, WhereManyWouldWaitForManyTheyWaitForOne) {
+  Parse(Comb(1000));
+  // Without that, about 2,000 of them would wait for 150 each.
+  const auto edges = EdgesWithin(150 * kTensor);
+  EXPECT_GT(edges.size(), 1000u);
+  EXPECT_LT(edges.size(), 2000u * 33);
+  EXPECT_LE(PeakInSomeOrder(1, edges), 150 * kTensor);
 }
 
 // Convolutions whose biases TensorFlow puts into them after the pass.
