@@ -45,16 +45,6 @@ bool XlaHasDtype(int dtype) {
   }
 }
 
-// An optimizer's kernel goes over a variable and what it keeps of it once, and
-// writes in place. A compiled group of TensorFlow's has new memory for each
-// (XlaCompileOp in tensorflow/compiler/jit/kernels/xla_ops.cc gives
-// may_alias_resource_update=false), which is as much again to go over.
-bool UpdatesInPlace(const OpGraph& graph, int32_t op) {
-  constexpr std::string_view kApply = "ResourceApply";
-  return graph.op(op).substr(0, kApply.size()) == kApply &&
-         graph.has(op, kWritesVariable);
-}
-
 // Unknown (0) passes: whether it is known is a question of shapes.
 Reason WhyDtypeNotFused(const OpGraph& graph, int32_t op) {
   for (int32_t port = 0; port < graph.num_outputs(op); ++port) {
@@ -167,7 +157,6 @@ Reason WhyNotFused(const OpGraph& graph, int32_t op) {
   // apart is more than a mark.
   if (def.remapped && graph.has(op, kPreserved)) return Reason::kPreserved;
   if (!def.xla_cpu && !def.remapped) return Reason::kNoXlaKernel;
-  if (UpdatesInPlace(graph, op)) return Reason::kUpdatesInPlace;
   if (graph.has(op, kStateful) &&
       !graph.has(op, kReadsVariable | kWritesVariable)) {
     return Reason::kHasState;

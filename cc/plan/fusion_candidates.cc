@@ -229,6 +229,16 @@ class DeviceNumbers {
   std::vector<bool> is_cpu_;
 };
 
+// An optimizer's kernel goes over a variable and what it keeps of it once, and
+// writes in place. A compiled group of TensorFlow's has new memory for each
+// (XlaCompileOp in tensorflow/compiler/jit/kernels/xla_ops.cc gives
+// may_alias_resource_update=false), which is as much again to go over.
+bool UpdatesInPlace(const OpGraph& graph, int32_t op) {
+  constexpr std::string_view kApply = "ResourceApply";
+  return graph.op(op).substr(0, kApply.size()) == kApply &&
+         graph.has(op, kWritesVariable);
+}
+
 }  // namespace
 
 FusionCandidates FindFusionCandidates(const OpGraph& graph,
@@ -263,6 +273,9 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
       // them, too (group_kernels.h).
       if (!plan.free_state && !devices.IsCpu(found.device[i])) {
         return Reason::kNotOnCpu;
+      }
+      if (!plan.free_state && UpdatesInPlace(graph, i)) {
+        return Reason::kUpdatesInPlace;
       }
       if (PolicyDeclines(graph, logits, i)) return Reason::kPolicyDeclined;
       // XLA expands decompositions into loops and has one thread for an FFT:

@@ -11,15 +11,17 @@
 
 namespace grappler_go {
 
-// As a share of the limit: what 10 of 14 measured peaks were within of plans of
-// seven training steps (darknet, squeezenet, shufflenet, unet, vae, vit and
-// bert, the small ones of grappler_go_training.workloads' training side), at
+// As a share of the limit: what 18 of 22 measured peaks were within of plans of
+// eleven training steps (`grappler-go bench memory workload:NAME ...` of
+// squeezenet-train and of unet, vae, bert, speech, two-tower, darknet,
+// shufflenet and diffusion, each -small-train, vit-tiny-train and
+// mlp-mixer-small-train, all of the side that policies are trained on), at
 // limits of 0.6 and 0.4, with TensorFlow 2.21 on two cores with AVX-512; the
-// median was 12 %. With large tensors in turn (turn_edges.h) what is missing is
-// mostly the allocator's: it hands out free chunks whole unless they are twice
-// as large as what is asked for (BFCAllocator::FindChunkPtr). A step of few
-// megabytes, such as vae's, is off by more. A larger margin costs time.
-inline constexpr double kPeakMargin = 0.15;
+// median was 15 %. What is missing is mostly the allocator's: it hands out free
+// chunks whole unless they are twice as large as what is asked for
+// (BFCAllocator::FindChunkPtr). A step of few megabytes, such as vae's, is off
+// by more. A larger margin costs time.
+inline constexpr double kPeakMargin = 0.2;
 
 // What predicted peaks are held to: the limit less the margin. 0: no limit.
 // `peak_bytes`: as for MemoryLimit.

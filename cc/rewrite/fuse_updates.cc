@@ -1,6 +1,7 @@
 #include "cc/rewrite/fuse_updates.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <set>
@@ -117,13 +118,19 @@ class Writer {
         add(update.scalars[1]);
         break;
       case Rule::kAdam:
-        // The rate has its corrections already: powers of 0 leave it alone.
+        // The kernel corrects its rate by sqrt(1 - beta2_power) /
+        // (1 - beta1_power). The graph's is corrected already; what is left is
+        // that sqrt(v) comes out sqrt(v_scale) times as large.
         constant(0);
-        constant(0);
+        constant(1 - update.v_scale);
         add(update.scalars[0]);
         constant(update.beta1);
         constant(update.beta2);
-        add(update.scalars[1]);
+        if (double epsilon = 0; ConstantValue(update.scalars[1], &epsilon)) {
+          constant(epsilon * std::sqrt(update.v_scale));
+        } else {
+          add(update.scalars[1]);
+        }
         add(update.gradient);
         break;
     }
@@ -145,6 +152,11 @@ class Writer {
     }
     edits_.Replace(update.write, WriteNode(node));
     rewritten_.insert(update.write);
+  }
+
+  bool ConstantValue(Output output, double* value) const {
+    return graph_.has(output.op, kConstant) &&
+           ParseScalar(AttrTensor(graph_.attr(output.op, "value")), value);
   }
 
   // What any of the parts waited for beside the others. Reads of a slot's old

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <optional>
+#include <set>
 
 #include "cc/graph/attr_value.h"
 #include "cc/plan/contraction.h"
@@ -17,8 +19,8 @@ constexpr uint32_t kNotHere = kInLoop | kControlFlow | kConditional |
                               kMarkedByUser | kPlanned | kRefTyped;
 
 // The kernel computes 1 - (1 - x) in the variable's own type, where the graph
-// has x: relative to x, this much is lost at most. Adam's usual 0.001 loses
-// 1.3e-5 as a float.
+// has x. Relative to x, this much may be lost: Adam's usual 0.001 loses 1.3e-5
+// as a float.
 constexpr double kMaxBetaLoss = 2e-5;
 
 class Matcher {
@@ -61,8 +63,9 @@ class Matcher {
     if (!Computed(root, "Sqrt")) return false;
     const Output v = Input(root.op, 0);
     Output square;
-    if (!MovingAverage(m, &update_.gradient, &update_.beta1) ||
-        !MovingAverage(v, &square, &update_.beta2)) {
+    double m_scale = 1;
+    if (!MovingAverage(m, &update_.gradient, &update_.beta1, &m_scale) ||
+        !MovingAverage(v, &square, &update_.beta2, &update_.v_scale)) {
       return false;
     }
     update_.scalars = {rate, epsilon};
@@ -70,7 +73,8 @@ class Matcher {
   }
 
   // The value that a slot has after slot += (1 - beta) * (of - slot).
-  bool MovingAverage(Output value, Output* of, double* beta) {
+  // `scale`: how many times as large it becomes by the kernel.
+  bool MovingAverage(Output value, Output* of, double* beta, double* scale) {
     int32_t write = -1;
     if (!ReadAfterWrite(value, "AssignAddVariableOp", &write)) return false;
     const Output more = Input(write, 1);
@@ -80,28 +84,27 @@ class Matcher {
     if (!Computed(difference, "Sub")) return false;
     *of = Input(difference.op, 0);
     const Output before = Input(difference.op, 1);
-    return ReadOf(before, Input(write, 0)) && Beta(share, beta);
+    return ReadOf(before, Input(write, 0)) && Beta(share, beta, scale);
   }
 
   // variable += s after s' = momentum * s - lr * g, or with Nesterov's:
   // variable += momentum * s' - lr * g.
   bool Momentum(Output step) {
-    if (!Computed(step, "Sub")) return false;
-    const Output write = SlotAssignedFrom(step);
-    if (write.op >= 0) {
+    Output next;
+    int32_t write = -1;
+    if (NewValue(step, &next, &write)) {
       update_.rule = Rule::kMomentum;
-      return SlotStep(step, write.op);
+      return SlotStep(next, write);
     }
-    // Of the two products one has what is assigned to the slot.
+    // Of the two products one has what the slot has become.
     update_.rule = Rule::kNesterovMomentum;
+    if (!Computed(step, "Sub")) return false;
     const Output kept = Input(step.op, 0), scaled = Input(step.op, 1);
     if (!Computed(kept, "Mul") || !Computed(scaled, "Mul")) return false;
     for (const int32_t slot : {0, 1}) {
-      const Output next = Input(kept.op, slot);
-      const Output assigned = SlotAssignedFrom(next);
-      if (assigned.op < 0 || !Computed(next, "Sub")) continue;
-      if (!SlotStep(next, assigned.op)) return false;
-      return Input(kept.op, 1 - slot) == update_.scalars[1] &&
+      if (!NewValue(Input(kept.op, slot), &next, &write)) continue;
+      return SlotStep(next, write) &&
+             Same(Input(kept.op, 1 - slot), update_.scalars[1]) &&
              IsProductOf(scaled.op, update_.gradient, update_.scalars[0]);
     }
     return false;
@@ -109,6 +112,7 @@ class Matcher {
 
   // next = momentum * slot - lr * g
   bool SlotStep(Output next, int32_t write) {
+    if (!Computed(next, "Sub")) return false;
     const Output kept = Input(next.op, 0), scaled = Input(next.op, 1);
     if (!Computed(kept, "Mul") || !Computed(scaled, "Mul")) return false;
     Output before, momentum;
@@ -162,7 +166,26 @@ class Matcher {
   }
   bool IsProductOf(int32_t op, Output a, Output b) const {
     const Output first = Input(op, 0), second = Input(op, 1);
-    return (first == a && second == b) || (first == b && second == a);
+    return (Same(first, a) && Same(second, b)) ||
+           (Same(first, b) && Same(second, a));
+  }
+  // Equal constants, and reads of one variable that wait for nothing, may be
+  // there several times.
+  bool Same(Output a, Output b) const {
+    if (a == b) return true;
+    if (a.op < 0 || b.op < 0 || graph_.op(a.op) != graph_.op(b.op)) {
+      return false;
+    }
+    if (graph_.has(a.op, kConstant)) {
+      return graph_.attr(a.op, "value") == graph_.attr(b.op, "value");
+    }
+    return graph_.op(a.op) == "ReadVariableOp" &&
+           graph_.inputs(a.op).size() == 1 && graph_.inputs(b.op).size() == 1 &&
+           Input(a.op, 0) == Input(b.op, 0) && IsNeverWritten(a.op);
+  }
+  bool IsNeverWritten(int32_t read) const {
+    const int32_t variable = graph_.variable(read);
+    return variable >= 0 && writers_[variable] == 0;
   }
   bool IsSquareOf(Output square, Output of) {
     if (Is(square, "Square") && Input(square.op, 0) == of) {
@@ -176,7 +199,7 @@ class Matcher {
     return shape.known_rank() && shape.rank() == 0;
   }
   // 1 - beta, a constant from which the kernel gets back what it was.
-  bool Beta(Output share, double* beta) const {
+  bool Beta(Output share, double* beta, double* scale) const {
     double value = 0;
     if (share.op < 0 || !graph_.has(share.op, kConstant) ||
         !ParseScalar(AttrTensor(graph_.attr(share.op, "value")), &value) ||
@@ -187,7 +210,8 @@ class Matcher {
     const double again = graph_.dtype(share.op, 0) == dt::kFloat
                              ? 1.0f - static_cast<float>(*beta)
                              : 1 - *beta;
-    return std::abs(again - value) <= kMaxBetaLoss * value;
+    *scale = again / value;
+    return std::abs(*scale - 1) <= kMaxBetaLoss;
   }
 
   // ---- slots
@@ -210,15 +234,29 @@ class Matcher {
     }
     return false;
   }
-  // The write of a slot that assigns this very tensor.
-  Output SlotAssignedFrom(Output value) const {
-    if (value.op < 0) return {};
-    for (const OutputEdge& e : graph_.outputs(value.op)) {
-      if (e.port == value.port && graph_.op(e.dst) == "AssignVariableOp") {
-        return {e.dst, 0};
+  // What a slot has become: the very tensor that is assigned to it, or a read
+  // that waits for this.
+  bool NewValue(Output value, Output* assigned, int32_t* write) {
+    if (value.op < 0) return false;
+    constexpr std::string_view kAssign = "AssignVariableOp";
+    if (graph_.op(value.op) == "ReadVariableOp") {
+      const Output handle = Input(value.op, 0);
+      for (const InputEdge& e : graph_.inputs(value.op)) {
+        if (e.port != kControlPort || graph_.op(e.src) != kAssign) continue;
+        if (!(Input(e.src, 0) == handle)) continue;
+        *write = e.src;
+        *assigned = Input(e.src, 1);
+        return ReadOf(value, handle);
       }
+      return false;
     }
-    return {};
+    for (const OutputEdge& e : graph_.outputs(value.op)) {
+      if (e.port != value.port || graph_.op(e.dst) != kAssign) continue;
+      *write = e.dst;
+      *assigned = value;
+      return true;
+    }
+    return false;
   }
   bool Slot(int32_t write) {
     update_.slots.push_back(Input(write, 0));
@@ -244,6 +282,12 @@ class Matcher {
           graph_.dtype(scalar.op, scalar.port) != update_.dtype) {
         return false;
       }
+    }
+    // A gradient that is the variable itself, as a decay of weights has it, is
+    // written while it is read: the kernel would copy it before.
+    if (graph_.op(update_.gradient.op) == "ReadVariableOp" &&
+        Input(update_.gradient.op, 0) == update_.variable) {
+      return false;
     }
     std::vector<int32_t> variables = {graph_.variable(update_.write)};
     for (const int32_t write : update_.slot_writes) {
@@ -311,6 +355,34 @@ std::vector<int32_t> AsGroups(const OpGraph& graph,
   return group;
 }
 
+// Groups that are reached from an op, forwards or backwards, before others.
+std::set<int32_t> NextGroups(const OpGraph& graph,
+                             const std::vector<int32_t>& group, int32_t from,
+                             bool forwards) {
+  std::set<int32_t> groups;
+  std::vector<uint8_t> seen(graph.num_ops(), 0);
+  std::vector<int32_t> open = {from};
+  const auto visit = [&](int32_t op, bool back_edge) {
+    if (back_edge || seen[op]) return;
+    seen[op] = 1;
+    if (group[op] >= 0) {
+      groups.insert(group[op]);
+    } else {
+      open.push_back(op);
+    }
+  };
+  while (!open.empty()) {
+    const int32_t op = open.back();
+    open.pop_back();
+    if (forwards) {
+      for (const OutputEdge& e : graph.outputs(op)) visit(e.dst, e.back_edge);
+    } else {
+      for (const InputEdge& e : graph.inputs(op)) visit(e.src, e.back_edge);
+    }
+  }
+  return groups;
+}
+
 }  // namespace
 
 std::string_view VariableUpdate::kernel() const {
@@ -340,10 +412,18 @@ std::vector<VariableUpdate> FindVariableUpdates(const OpGraph& graph) {
     const std::vector<int32_t> group = AsGroups(graph, updates);
     const int32_t op = FindCycle(graph, group, {});
     if (op < 0) break;
+    std::set<int32_t> on_cycle = {group[op]};
     if (group[op] < 0) {
-      updates.clear();
-    } else {
-      updates.erase(updates.begin() + group[op]);
+      const std::set<int32_t> after = NextGroups(graph, group, op, true);
+      const std::set<int32_t> before = NextGroups(graph, group, op, false);
+      on_cycle.clear();
+      std::set_intersection(after.begin(), after.end(), before.begin(),
+                            before.end(),
+                            std::inserter(on_cycle, on_cycle.end()));
+    }
+    if (on_cycle.empty()) updates.clear();  // one of several updates
+    for (auto k = on_cycle.rbegin(); k != on_cycle.rend(); ++k) {
+      updates.erase(updates.begin() + *k);
     }
   }
   return updates;

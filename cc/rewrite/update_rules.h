@@ -40,7 +40,9 @@ struct VariableUpdate {
   // Scalars: the learning rate; momentum: and the momentum; Adam: the learning
   // rate with its corrections, and epsilon.
   std::vector<Output> scalars;
-  double beta1 = 0, beta2 = 0;  // Adam's
+  // Adam's. Where the graph has 1 - beta2 as a constant, the kernel subtracts,
+  // in the variable's own type: v comes out so many times as large.
+  double beta1 = 0, beta2 = 0, v_scale = 1;
   int dtype = 0;
 
   std::vector<int32_t> slot_writes;

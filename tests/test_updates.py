@@ -1,0 +1,159 @@
+"""Optimizers' updates by TensorFlow's kernels: the same training, step by step."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import grappler_go
+from grappler_go import guard
+
+pytestmark = pytest.mark.usefixtures("pass_off")
+
+STEPS = 6
+Adam, SGD = tf.keras.optimizers.Adam, tf.keras.optimizers.SGD
+OPTIMIZERS = {
+    "adam": (lambda: Adam(0.01), "ResourceApplyAdam"),
+    "adam, large epsilon": (lambda: Adam(0.01, epsilon=0.1), "ResourceApplyAdam"),
+    "adamw": (lambda: tf.keras.optimizers.AdamW(0.01, weight_decay=0.1), "ResourceApplyAdam"),
+    "clipped": (lambda: Adam(0.01, global_clipnorm=0.1), "ResourceApplyAdam"),
+    "averaged": (lambda: Adam(0.01, use_ema=True), "ResourceApplyAdam"),
+    "sgd": (lambda: SGD(0.1), "ResourceApplyGradientDescent"),
+    "momentum": (lambda: SGD(0.1, momentum=0.9), "ResourceApplyKerasMomentum"),
+    "nesterov": (lambda: SGD(0.1, momentum=0.9, nesterov=True), "ResourceApplyKerasMomentum"),
+}
+
+
+class Training:
+    """A small network and a step that trains it."""
+
+    def __init__(self, optimizer, dtype="float32"):
+        rng = np.random.default_rng(0)
+
+        def normal(*shape):
+            return rng.normal(size=shape).astype(dtype)
+
+        self.weights = [tf.Variable(normal(16, 32) / 4), tf.Variable(normal(32, 4) / 4)]
+        self.weights.append(tf.Variable(np.zeros(4, dtype)))
+        self.x, self.y = tf.constant(normal(64, 16)), tf.constant(normal(64, 4))
+        self.optimizer = optimizer
+        optimizer.build(self.weights)
+        self.step = tf.function(self._step)
+
+    def _step(self):
+        first, second, bias = self.weights
+        before = tf.reduce_sum(first)
+        with tf.GradientTape() as tape:
+            hidden = tf.nn.tanh(self.x @ first)
+            loss = tf.reduce_mean((hidden @ second + bias - self.y) ** 2)
+        gradients = tape.gradient(loss, self.weights)
+        self.optimizer.apply(gradients, self.weights)
+        return loss, before, tf.reduce_sum(first)
+
+    def run(self):
+        """The outputs of all steps, and the variables after the last."""
+        told = [[t.numpy() for t in self.step()] for _ in range(STEPS)]
+        variables = [*self.weights, *(v.value for v in self.optimizer.variables)]
+        return np.array(told), [v.numpy() for v in variables]
+
+
+def left_alone(graph):
+    """A policy that wants nothing."""
+    return {"fusion": np.zeros(graph.graph.num_ops, np.float32)}
+
+
+def both(make, **settings):
+    grappler_go.disable()
+    expected = make().run()
+    grappler_go.enable(policy=left_alone, guard=False, **settings)
+    training = make()
+    found = training.run()
+    (report,) = [r for r in grappler_go.reports() if r.num_nodes > 30]
+    return expected, found, report, training
+
+
+def kernels(training):
+    """The kernels that the step's graph has after the pass, by a second run of the pass."""
+    (graph,) = grappler_go.capture(training.step)
+    return [line for line in graph.op_graph().ops if line.startswith("ResourceApply")]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_training_goes_as_it_went(name):
+    make, kernel = OPTIMIZERS[name]
+    (outputs, variables), (outputs2, variables2), report, training = both(lambda: Training(make()))
+    assert report.applied and report.updates == 3
+    assert "3 variable updates by one kernel each" in str(report)
+    np.testing.assert_allclose(outputs2, outputs, rtol=2e-6, atol=1e-7)
+    for mine, theirs in zip(variables2, variables, strict=True):
+        # Adam's v has 1 - 0.999 as a float gives it, see update_rules.h.
+        largest = np.abs(theirs).max()
+        np.testing.assert_allclose(mine, theirs, rtol=3e-5, atol=2e-6 * largest)
+    assert kernels(training) == [kernel] * 3
+
+
+def test_in_doubles_too():
+    tf.keras.config.set_floatx("float64")
+    try:
+        (outputs, _), (outputs2, _), report, _ = both(lambda: Training(Adam(0.01), "float64"))
+    finally:
+        tf.keras.config.set_floatx("float32")
+    assert report.updates == 3
+    np.testing.assert_allclose(outputs2, outputs, rtol=1e-12)
+
+
+def test_it_can_be_switched_off():
+    _, _, report, _ = both(lambda: Training(Adam(0.01)), advanced={"fuse_updates": False})
+    assert report.updates == 0 and not report.applied
+
+
+def test_nothing_is_changed_where_fusion_is_not_to_be_decided():
+    _, _, report, _ = both(lambda: Training(Adam(0.01)), decisions=("memory",))
+    assert report.updates == 0 and not report.applied
+
+
+def test_a_rule_that_has_no_kernel_is_left_alone():
+    (outputs, _), (outputs2, _), report, _ = both(
+        lambda: Training(tf.keras.optimizers.Adagrad(0.1))
+    )
+    assert report.updates == 0 and not report.applied
+    np.testing.assert_array_equal(outputs, outputs2)
+
+
+def test_what_others_hold_of_a_variable_is_not_written_over():
+    """An output that shares the variable's buffer keeps its value."""
+    weight, rate = tf.Variable(np.ones((64, 64), np.float32)), tf.constant(0.5)
+    ones = tf.ones((64, 64))
+
+    @tf.function
+    def step(x):
+        before = weight.read_value()
+        for _ in range(8):
+            x = tf.nn.tanh(x @ before)
+        weight.assign_sub((ones + 0 * x) * rate)
+        return before
+
+    grappler_go.enable(policy=left_alone, guard=False)
+    outputs = [step(ones) for _ in range(3)]
+    assert [float(r.updates) for r in grappler_go.reports()] == [1.0]
+    assert [float(t[0, 0]) for t in outputs] == [1.0, 0.5, 0.0]
+    assert float(weight[0, 0]) == -0.5
+
+
+def test_two_updates_of_one_slot_in_a_step_are_left_alone():
+    """A training loop that is written out twice."""
+
+    def twice():
+        training = Training(Adam(0.01))
+        training.step = tf.function(lambda: (training._step(), training._step())[1])
+        return training
+
+    (outputs, _), (outputs2, _), report, _ = both(twice)
+    assert report.updates == 0 and not report.applied
+    np.testing.assert_array_equal(outputs, outputs2)
+
+
+def test_the_careful_guard_does_not_time_a_kernel_of_tensorflow():
+    grappler_go.enable()
+    Training(Adam(0.01)).run()
+    assert [r.applied for r in grappler_go.reports() if r.updates] == [True]
+    assert not guard.is_undecided()
