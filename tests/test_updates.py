@@ -81,7 +81,8 @@ def kernels(training):
 def test_a_training_goes_as_it_went(name):
     make, kernel = OPTIMIZERS[name]
     (outputs, variables), (outputs2, variables2), report, training = both(lambda: Training(make()))
-    assert report.applied and report.updates == 3
+    assert report.applied
+    assert report.updates == 3
     assert "3 variable updates by one kernel each" in str(report)
     np.testing.assert_allclose(outputs2, outputs, rtol=2e-6, atol=1e-7)
     for mine, theirs in zip(variables2, variables, strict=True):
@@ -103,19 +104,22 @@ def test_in_doubles_too():
 
 def test_it_can_be_switched_off():
     _, _, report, _ = both(lambda: Training(Adam(0.01)), advanced={"fuse_updates": False})
-    assert report.updates == 0 and not report.applied
+    assert report.updates == 0
+    assert not report.applied
 
 
 def test_nothing_is_changed_where_fusion_is_not_to_be_decided():
     _, _, report, _ = both(lambda: Training(Adam(0.01)), decisions=("memory",))
-    assert report.updates == 0 and not report.applied
+    assert report.updates == 0
+    assert not report.applied
 
 
 def test_a_rule_that_has_no_kernel_is_left_alone():
     (outputs, _), (outputs2, _), report, _ = both(
         lambda: Training(tf.keras.optimizers.Adagrad(0.1))
     )
-    assert report.updates == 0 and not report.applied
+    assert report.updates == 0
+    assert not report.applied
     np.testing.assert_array_equal(outputs, outputs2)
 
 
@@ -148,7 +152,8 @@ def test_two_updates_of_one_slot_in_a_step_are_left_alone():
         return training
 
     (outputs, _), (outputs2, _), report, _ = both(twice)
-    assert report.updates == 0 and not report.applied
+    assert report.updates == 0
+    assert not report.applied
     np.testing.assert_array_equal(outputs, outputs2)
 
 
@@ -157,3 +162,24 @@ def test_the_careful_guard_does_not_time_a_kernel_of_tensorflow():
     Training(Adam(0.01)).run()
     assert [r.applied for r in grappler_go.reports() if r.updates] == [True]
     assert not guard.is_undecided()
+
+
+def test_a_plan_that_is_refused_leaves_the_graph_alone_altogether():
+    def planned(graph):
+        plan = grappler_go.Plan(graph.graph)
+        plan.recompute = np.ones(plan.num_ops, np.uint8)
+        return plan
+
+    grappler_go.enable(policy=planned, guard=False)
+    Training(Adam(0.01)).run()
+    (report,) = [r for r in grappler_go.reports() if r.num_nodes > 30]
+    assert not report.applied
+    assert report.outcome.startswith("plan does not fit the graph")
+
+
+def test_a_plan_that_decides_nothing_is_applied_with_them():
+    grappler_go.enable(policy=lambda graph: grappler_go.Plan(graph.graph), guard=False)
+    Training(Adam(0.01)).run()
+    (report,) = [r for r in grappler_go.reports() if r.num_nodes > 30]
+    assert report.applied
+    assert report.updates == 3

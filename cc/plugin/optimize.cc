@@ -430,10 +430,13 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
   report.micros_after = plan.micros_after;
   report.peak_bytes_before = plan.peak_bytes_before;
   report.peak_bytes_after = plan.peak_bytes_after;
+  // What somebody planned is applied whole or not at all.
+  leave_alone_ = !decision.from_logits;
   if (plan.fingerprint != graph().fingerprint()) {
     return LeaveAlone("plan is for another graph");
   }
   if (plan.empty()) {
+    leave_alone_ = false;
     return LeaveAlone(decision.why.summary.empty()
                           ? "nothing to do"
                           : "nothing to do: " + decision.why.summary);

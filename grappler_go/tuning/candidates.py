@@ -94,6 +94,7 @@ class _Maker:
         self._compile_budget_s = compile_budget_s
 
     def all(self) -> Iterator[Candidate]:
+        yield self._make("updates by kernels, nothing else", _everything(_nothing))
         if self._policy is not None:
             yield self._make("the policy's plan", self._policy, min_gain=None)
             bold = self._make("the policy's, however small the gain", self._policy)
@@ -184,6 +185,10 @@ def _everything(change: Change) -> "Policy":
         return change(policy_input.graph, scores)
 
     return native.core().PythonPolicy(decide, "tuned")
+
+
+def _nothing(graph: "OpGraph", scores: Scores) -> Scores:
+    return {**scores, "fusion": np.zeros(graph.num_ops, np.float32)}
 
 
 def _as_it_is(graph: "OpGraph", scores: Scores) -> Scores:

@@ -121,12 +121,15 @@ class Program:
         return (time.perf_counter() - began) * 1e3 / steps
 
     def _switch(self, plan: str) -> None:
-        """From the next step on, runs under the plan of that file; "": without one.
-        Going back to a plan takes microseconds: TensorFlow keeps what it made of it."""
+        """From the next step on, runs under the plan of that file; "": the graph as it was
+        captured, in which updates of variables are TensorFlow's kernels. Going back to a
+        plan takes microseconds: TensorFlow keeps what it made of it."""
         import grappler_go
 
         if not plan:
-            grappler_go.disable()
+            grappler_go.enable(
+                _decide_nothing, devices=self._devices, keep_memory=False, **_SETTINGS
+            )
             return
         if plan not in self._policies:
             loaded = grappler_go.load_plan(plan)
@@ -153,6 +156,10 @@ class Program:
             seen = sorted(reports, key=lambda report: -report.num_nodes)
             why = seen[0].outcome if seen else "the pass saw no graph"
             raise ValueError(f"the plan was not applied: {why}")
+
+
+def _decide_nothing(graph: Any) -> None:
+    del graph
 
 
 def make(name: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
