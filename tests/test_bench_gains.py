@@ -126,7 +126,7 @@ def test_break_even_is_what_the_first_step_cost_more_over_what_a_step_gains():
 
 def test_what_the_guard_took_back_is_told_from_what_was_left_alone():
     row = _row(compiled=False)
-    assert row.break_even_text == "left alone"
+    assert row.break_even_text == "not compiled"
     row.decision = f"no faster {guard.GONE_BACK}"
     assert row.break_even_text == "taken back"
     assert gains.summarize([row, _row()]).taken_back == 1

@@ -226,8 +226,9 @@ void Optimization::ApplyUpdatesAlone() {
   report.notes.push_back("else left alone: " + report.outcome);
   report.outcome = "applied";
   report.applied = result_.applied = true;
-  report.micros_after = report.micros_before;
-  report.peak_bytes_after = report.peak_bytes_before;
+  // What was predicted was of a plan.
+  report.micros_before = report.micros_after = 0;
+  report.peak_bytes_before = report.peak_bytes_after = 0;
   report.nodes_after = graph().num_ops();
   result_.graphdef = graph().graphdef();
   Plan nothing;

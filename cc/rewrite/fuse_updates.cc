@@ -42,32 +42,27 @@ class Writer {
       : graph_(graph),
         edits_(graph),
         fetched_(fetches.begin(), fetches.end()),
+        is_write_(graph.num_ops(), 0),
+        is_read_(graph.num_ops(), 0),
+        kept_(graph.num_ops(), 0),
         gone_(graph.num_ops(), 0) {}
 
-  void Write(const VariableUpdate& update) {
-    std::vector<int32_t> parts = update.computed;
-    for (const auto* ops : {&update.reads, &update.slot_writes}) {
-      parts.insert(parts.end(), ops->begin(), ops->end());
+  void Write(const std::vector<VariableUpdate>& updates) {
+    std::vector<std::vector<int32_t>> parts;
+    for (const VariableUpdate& update : updates) {
+      parts.push_back(PartsOf(update));
+      is_write_[update.write] = 1;
+      for (const int32_t op : update.slot_writes) is_write_[op] = 1;
+      for (const int32_t op : update.reads) is_read_[op] = 1;
+      kept_[update.gradient.op] = 1;
+      for (const Output& scalar : update.scalars) kept_[scalar.op] = 1;
     }
-    parts.push_back(update.write);
-    std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    WriteKernel(update, parts);
-    const std::string kernel = "^" + std::string(graph_.name(update.write));
-    for (const int32_t op : update.slot_writes) WriteNoOp(op, kernel);
-    // From the last to the first: an op whose readers are gone is without any.
-    for (size_t k = parts.size(); k-- > 0;) {
-      const int32_t op = parts[k];
-      const bool is_write =
-          op == update.write || Contains(update.slot_writes, op);
-      if (is_write || IsRead(op)) continue;
-      if (graph_.has(op, kPreserved)) {
-        if (Contains(update.reads, op) && fetched_.count(graph_.name(op)) == 0)
-          WriteNoOp(op, "");
-        continue;
-      }
-      gone_[op] = 1;
-      edits_.Remove(op);
+    LeaveOut(parts);
+    for (size_t k = 0; k < updates.size(); ++k) {
+      WriteKernel(updates[k], parts[k]);
+      const std::string kernel =
+          "^" + std::string(graph_.name(updates[k].write));
+      for (const int32_t op : updates[k].slot_writes) WriteNoOp(op, kernel);
     }
   }
 
@@ -78,14 +73,49 @@ class Writer {
     return std::find(ops.begin(), ops.end(), op) != ops.end();
   }
 
-  // Does anybody still read what it computes, or wait for it?
-  bool IsRead(int32_t op) const {
-    for (const OutputEdge& e : graph_.outputs(op)) {
-      if (gone_[e.dst] || rewritten_.count(e.dst) != 0) continue;
-      // A node that is kept by its name may go on waiting for it.
-      if (e.port != kControlPort || !graph_.has(op, kPreserved)) return true;
+  static std::vector<int32_t> PartsOf(const VariableUpdate& update) {
+    std::vector<int32_t> parts = update.computed;
+    for (const auto* ops : {&update.reads, &update.slot_writes}) {
+      parts.insert(parts.end(), ops->begin(), ops->end());
     }
-    return false;
+    parts.push_back(update.write);
+    std::sort(parts.begin(), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+    return parts;
+  }
+
+  // From the last part to the first: one whose readers are gone is without any.
+  void LeaveOut(const std::vector<std::vector<int32_t>>& parts) {
+    std::map<int32_t, int32_t> update_of;  // of those of several, the last's
+    for (size_t k = 0; k < parts.size(); ++k) {
+      for (const int32_t op : parts[k]) {
+        update_of[op] = static_cast<int32_t>(k);
+      }
+    }
+    const auto is_needed = [&](int32_t op) {
+      for (const OutputEdge& e : graph_.outputs(op)) {
+        const auto reader = update_of.find(e.dst);
+        if (e.port != kControlPort) {
+          if (!gone_[e.dst] && !is_write_[e.dst]) return true;
+        } else if (!graph_.has(op, kPreserved) &&
+                   (reader == update_of.end() ||
+                    reader->second != update_of[op])) {
+          return true;  // who waits for it by its name
+        }
+      }
+      return false;
+    };
+    for (auto at = update_of.rbegin(); at != update_of.rend(); ++at) {
+      const int32_t op = at->first;
+      if (is_write_[op] || kept_[op] || is_needed(op)) continue;
+      if (!graph_.has(op, kPreserved)) {
+        edits_.Remove(op);
+        gone_[op] = 1;
+      } else if (is_read_[op] && fetched_.count(graph_.name(op)) == 0) {
+        WriteNoOp(op, "");
+        gone_[op] = 1;
+      }
+    }
   }
 
   void WriteKernel(const VariableUpdate& update,
@@ -134,7 +164,7 @@ class Writer {
         add(update.gradient);
         break;
     }
-    for (const int32_t op : ControlInputs(parts)) {
+    for (const int32_t op : ControlInputs(update, parts)) {
       controls.push_back("^" + std::string(graph_.name(op)));
     }
     for (const std::string& one : inputs) node.data_inputs.push_back(one);
@@ -151,7 +181,6 @@ class Writer {
       }
     }
     edits_.Replace(update.write, WriteNode(node));
-    rewritten_.insert(update.write);
   }
 
   bool ConstantValue(Output output, double* value) const {
@@ -159,16 +188,24 @@ class Writer {
            ParseScalar(AttrTensor(graph_.attr(output.op, "value")), value);
   }
 
-  // What any of the parts waited for beside the others. Reads of a slot's old
-  // value stay before the kernel, as they were before its write.
-  std::set<int32_t> ControlInputs(const std::vector<int32_t>& parts) const {
+  // What any of the parts waited for beside the others; and reads of a slot's
+  // old value that somebody needs, which the slot's write waited for.
+  std::set<int32_t> ControlInputs(const VariableUpdate& update,
+                                  const std::vector<int32_t>& parts) const {
     std::set<int32_t> ops;
+    const auto is_part = [&](int32_t op) {
+      return std::binary_search(parts.begin(), parts.end(), op);
+    };
+    for (const int32_t read : update.reads) {
+      bool of_new_value = gone_[read] != 0;
+      for (const InputEdge& e : graph_.inputs(read)) {
+        of_new_value |= Contains(update.slot_writes, e.src);
+      }
+      if (!of_new_value) ops.insert(read);
+    }
     for (const int32_t op : parts) {
       for (const InputEdge& e : graph_.inputs(op)) {
-        if (e.port == kControlPort &&
-            !std::binary_search(parts.begin(), parts.end(), e.src)) {
-          ops.insert(e.src);
-        }
+        if (e.port == kControlPort && !is_part(e.src)) ops.insert(e.src);
       }
     }
     return ops;
@@ -184,7 +221,6 @@ class Writer {
     node.control_inputs = old.control_inputs;
     if (!waits_for.empty()) node.control_inputs.push_back(waits_for);
     edits_.Replace(op, WriteNode(node));
-    rewritten_.insert(op);
   }
 
   // The name of a constant, made where there is none yet.
@@ -209,8 +245,9 @@ class Writer {
   const OpGraph& graph_;
   GraphEdits edits_;
   const std::unordered_set<std::string_view> fetched_;
-  std::vector<uint8_t> gone_;  // by op
-  std::unordered_set<int32_t> rewritten_;
+  // By op. Writes of variables and slots; reads of slots; what kernels read;
+  // what is not there any more, or computes nothing.
+  std::vector<uint8_t> is_write_, is_read_, kept_, gone_;
   std::map<std::tuple<std::string, int, double>, std::string> constants_;
 };
 
@@ -222,7 +259,7 @@ FusedUpdates FuseUpdates(const OpGraph& graph,
   FusedUpdates result;
   if (updates.empty()) return result;
   Writer writer(graph, fetches);
-  for (const VariableUpdate& update : updates) writer.Write(update);
+  writer.Write(updates);
   result.graphdef = writer.Bytes();
   result.count = static_cast<int32_t>(updates.size());
   return result;

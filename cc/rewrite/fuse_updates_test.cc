@@ -159,6 +159,42 @@ TEST(FuseUpdates, WhatIsReadByOthersStays) {
   EXPECT_FALSE(fused.has_node("w/sub_v"));
 }
 
+TEST(FuseUpdates, AReadOfAnOldValueThatIsNeededStaysBeforeTheKernel) {
+  GraphBuilder b;
+  Step().AddTo(&b);
+  b.Node("before", "Exp", {"w/read_m"}, kT, kCpu0).Retval("out", "before");
+  const TestGraph fused = Fused(TestGraph(b.Build()));
+  EXPECT_EQ(fused.type("w/read_m"), "ReadVariableOp");
+  const NodeView kernel = fused.node("w/write");
+  ASSERT_EQ(kernel.control_inputs.size(), 1u);
+  EXPECT_EQ(kernel.control_inputs[0], "^w/read_m");
+  // A read that is fetched is needed, too.
+  const std::vector<std::string> names = {"w/read_v"};
+  const TestGraph fetched =
+      Fused(TestGraph(Step().Build(), names), names, {"w/read_v"});
+  EXPECT_EQ(fetched.type("w/read_v"), "ReadVariableOp");
+  ASSERT_EQ(fetched.node("w/write").control_inputs.size(), 1u);
+  EXPECT_EQ(fetched.node("w/write").control_inputs[0], "^w/read_v");
+}
+
+TEST(FuseUpdates, WhatAKernelReadsStays) {
+  // The gradient of the second variable is what is added to a slot of the
+  // first.
+  GraphBuilder b;
+  Step().AddTo(&b);
+  b.VarArg("other", {8, 4});
+  b.Node("scaled", "Mul", {"w/mul_m", "w/rate"}, kT, kCpu0);
+  b.Node("write", "AssignSubVariableOp", {"other", "scaled"}, kDtype, kCpu0);
+  const TestGraph graph(b.Build());
+  const FusedUpdates fused = FuseUpdates(*graph, {});
+  EXPECT_EQ(fused.count, 2);
+  const TestGraph after(fused.graphdef);
+  EXPECT_EQ(after.inputs("write"), "other w/rate w/mul_m");
+  EXPECT_EQ(after.type("w/sub_m"), "Sub");
+  // It is made of the slot's old value.
+  EXPECT_EQ(after.node("w/write").control_inputs[0], "^w/read_m");
+}
+
 // Every access of a variable in a function is preserved, by its name.
 TEST(FuseUpdates, PreservedReadsBecomeNoOps) {
   const std::vector<std::string> names = {"w/read_m", "w/read_v", "w/new_m"};
@@ -184,7 +220,7 @@ TEST(FuseUpdates, ConstantsAreThereOnce) {
 }
 
 TEST(FuseUpdates, WhatIsNotTheRuleIsLeftAlone) {
-  std::vector<std::pair<std::string, Step>> steps(7);
+  std::vector<std::pair<std::string, Step>> steps(8);
   steps[0] = {"the square of something else", {}};
   steps[0].second.squared = "read_m";
   steps[1] = {"a gradient that is broadcast", {}};
@@ -199,6 +235,9 @@ TEST(FuseUpdates, WhatIsNotTheRuleIsLeftAlone) {
   steps[5].second.slot_read_last = "v";
   steps[6] = {"a beta of 1", {}};
   steps[6].second.one_minus_beta2 = 1.0f;
+  steps[7] = {"not on a CPU", {}};
+  steps[7].second.device = steps[7].second.device_of_v =
+      "/job:localhost/replica:0/task:0/device:GPU:0";
   for (const auto& [what, step] : steps) {
     const TestGraph graph(step.Build());
     EXPECT_EQ(FuseUpdates(*graph, {}).count, 0) << what;
@@ -211,6 +250,14 @@ TEST(FuseUpdates, ASlotThatIsWrittenTwiceIsLeftAlone) {
   b.Arg("x", {8, 4});
   b.Node("again", "AssignAddVariableOp", {"w/m", "x", "^w/write"}, kDtype,
          kCpu0);
+  EXPECT_EQ(FuseUpdates(*TestGraph(b.Build()), {}).count, 0);
+}
+
+TEST(FuseUpdates, ASlotOfTwoVariablesIsLeftAlone) {
+  GraphBuilder b;
+  Step().AddTo(&b);
+  b.VarArg("other", {8, 4});
+  b.Node("write", "AssignSubVariableOp", {"other", "w/step"}, kDtype, kCpu0);
   EXPECT_EQ(FuseUpdates(*TestGraph(b.Build()), {}).count, 0);
 }
 

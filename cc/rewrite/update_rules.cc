@@ -195,6 +195,7 @@ class Matcher {
            Computed(square, "Mul");
   }
   bool IsScalar(Output output) const {
+    if (output.op < 0) return false;
     const TensorShape& shape = graph_.shape(output.op, output.port);
     return shape.known_rank() && shape.rank() == 0;
   }
@@ -273,6 +274,12 @@ class Matcher {
 
   // ---- what holds for all rules
   bool MayBeReplaced() {
+    std::vector<Output> read = update_.slots;
+    read.push_back(update_.variable);
+    read.push_back(update_.gradient);
+    for (const Output& output : read) {
+      if (output.op < 0) return false;  // a broken graph
+    }
     update_.dtype = graph_.dtype(update_.gradient.op, update_.gradient.port);
     if (update_.dtype != dt::kFloat && update_.dtype != dt::kDouble) {
       return false;
@@ -314,8 +321,10 @@ class Matcher {
     return IsHere(update_.write);
   }
   bool IsHere(int32_t op) const {
+    const std::string_view device = graph_.device(op);
     return !graph_.has(op, kNotHere) &&
-           graph_.device(op) == graph_.device(update_.write);
+           device == graph_.device(update_.write) &&
+           (device.empty() || device.find("CPU:") != std::string_view::npos);
   }
 
   const OpGraph& graph_;
@@ -407,6 +416,17 @@ std::vector<VariableUpdate> FindVariableUpdates(const OpGraph& graph) {
     std::optional<VariableUpdate> update = matcher->Match(i);
     if (update) updates.push_back(std::move(*update));
   }
+  // A slot of two variables would be updated twice.
+  std::vector<uint8_t> uses(graph.num_ops(), 0);
+  for (const VariableUpdate& update : updates) {
+    for (const int32_t op : update.slot_writes) uses[op] += uses[op] < 2;
+  }
+  const auto shares = [&](const VariableUpdate& update) {
+    return std::any_of(update.slot_writes.begin(), update.slot_writes.end(),
+                       [&](int32_t op) { return uses[op] > 1; });
+  };
+  updates.erase(std::remove_if(updates.begin(), updates.end(), shares),
+                updates.end());
   // An update whose slots' new values are needed before its gradient is there.
   while (!updates.empty()) {
     const std::vector<int32_t> group = AsGroups(graph, updates);

@@ -84,7 +84,7 @@ class Row:
     def break_even_text(self) -> str:
         """Steps until ours has won back what it cost, or why there are none."""
         if not self.compiled:
-            return "taken back" if self.taken_back else "left alone"
+            return "taken back" if self.taken_back else "not compiled"
         steps = self.break_even("ours")
         return "never" if steps is None else f"{steps:,.0f}"
 
@@ -216,9 +216,14 @@ def _decided(ours: harness.Result | None) -> tuple[str, bool]:
     text = largest.outcome
     if largest.applied:
         text = (
-            f"{largest.grouped_ops:,} of {largest.num_nodes:,} ops in {largest.groups:,} groups, "
-            f"predicted {largest.micros_before / 1e3:.3g} -> {largest.micros_after / 1e3:.3g} ms"
+            f"{largest.updates:,} updates by kernels, "
+            f"{largest.grouped_ops:,} of {largest.num_nodes:,} ops in {largest.groups:,} groups"
         )
+        if largest.micros_before > 0:
+            text += (
+                f", predicted {largest.micros_before / 1e3:.3g} -> "
+                f"{largest.micros_after / 1e3:.3g} ms"
+            )
     return text, any(report.groups for report in applied)
 
 
