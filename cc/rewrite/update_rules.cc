@@ -76,7 +76,9 @@ class Matcher {
   // `scale`: how many times as large it becomes by the kernel.
   bool MovingAverage(Output value, Output* of, double* beta, double* scale) {
     int32_t write = -1;
-    if (!ReadAfterWrite(value, "AssignAddVariableOp", &write)) return false;
+    if (!ReadAfterWrite(value, "AssignAddVariableOp", &write) || !Slot(write)) {
+      return false;
+    }
     const Output more = Input(write, 1);
     if (!Computed(more, "Mul")) return false;
     Output difference, share;
@@ -223,7 +225,7 @@ class Matcher {
     update_.reads.push_back(value.op);
     return true;
   }
-  // A read that waits for the slot's only write, of the given type.
+  // A read that waits for a write of what it reads, of the given type.
   bool ReadAfterWrite(Output value, std::string_view type, int32_t* write) {
     if (!Is(value, "ReadVariableOp")) return false;
     const Output handle = Input(value.op, 0);
@@ -231,7 +233,7 @@ class Matcher {
       if (e.port != kControlPort || graph_.op(e.src) != type) continue;
       if (!(Input(e.src, 0) == handle)) continue;
       *write = e.src;
-      return ReadOf(value, handle) && Slot(e.src);
+      return ReadOf(value, handle);
     }
     return false;
   }
@@ -240,16 +242,9 @@ class Matcher {
   bool NewValue(Output value, Output* assigned, int32_t* write) {
     if (value.op < 0) return false;
     constexpr std::string_view kAssign = "AssignVariableOp";
-    if (graph_.op(value.op) == "ReadVariableOp") {
-      const Output handle = Input(value.op, 0);
-      for (const InputEdge& e : graph_.inputs(value.op)) {
-        if (e.port != kControlPort || graph_.op(e.src) != kAssign) continue;
-        if (!(Input(e.src, 0) == handle)) continue;
-        *write = e.src;
-        *assigned = Input(e.src, 1);
-        return ReadOf(value, handle);
-      }
-      return false;
+    if (ReadAfterWrite(value, kAssign, write)) {
+      *assigned = Input(*write, 1);
+      return true;
     }
     for (const OutputEdge& e : graph_.outputs(value.op)) {
       if (e.port != value.port || graph_.op(e.dst) != kAssign) continue;
