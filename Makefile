@@ -57,7 +57,8 @@ build: $(STAMPS)/installed  ## compile the plugin and the extension in place
 # ---- tests ----
 test: test-cc test-py  ## set up, then every test
 
-test-cc: $(STAMPS)/dev  ## the C++ tests
+# Objects of the library are those of `build`, which two must not compile at once.
+test-cc: $(STAMPS)/dev build  ## the C++ tests
 	$(NATIVE) test
 
 test-py: $(STAMPS)/dev build  ## the Python tests
@@ -72,7 +73,7 @@ test-quick: $(STAMPS)/dev build  ## the Python tests that take seconds
 # Python tests once more.
 coverage: $(STAMPS)/dev build  ## every test, and what the tests cover of C++ and Python
 	find build/coverage -name '*.gcda' -delete 2>/dev/null || true
-	$(NATIVE) BUILD=build/coverage COVERAGE=--coverage test
+	$(NATIVE) BUILD=build/coverage COVERAGE=--coverage OPT='-O0 -g1' test
 	rm -f .coverage .coverage.*
 	$(PYTEST) --cov --cov-report= $(PYTEST_ARGS)
 	$(PYTEST) --cov --cov-append --cov-report= tests/go $(PYTEST_ARGS)

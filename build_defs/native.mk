@@ -15,8 +15,11 @@ OUT ?= grappler_go
 BUILD ?= build/native
 # Flags that change the objects; a different set belongs in a different BUILD.
 OPT ?= -O2 -g1
-# Quick to compile: not optimised, and the sanitizers are left to `make bazel-test`.
+# The tests are not optimised, which is quick to compile; what they test is compiled
+# once, as it is shipped. The sanitizers are left to `make bazel-test`.
 TEST_OPT ?= -O0 -g1
+# Reading TensorFlow's symbols takes another linker five times as long.
+TEST_LD ?= $(if $(shell command -v ld.gold),-fuse-ld=gold)
 COVERAGE ?=
 GTEST_FILTER ?= *
 
@@ -93,7 +96,7 @@ $(precompiled).gch:
 $(call objects,test,$(tests_cc)): PRECOMPILED = -include $(precompiled)
 $(call objects,test,$(tests_cc)): $(precompiled).gch
 
-$(BUILD)/test/libcore.a: $(call objects,test,$(library_cc) $(helpers_cc))
+$(BUILD)/test/libcore.a: $(call objects,lib,$(library_cc)) $(call objects,test,$(helpers_cc))
 	rm -f $@ && $(AR) rcs $@ $^
 
 # The core's archive comes without TensorFlow; only the folders that name its
@@ -101,7 +104,7 @@ $(BUILD)/test/libcore.a: $(call objects,test,$(library_cc) $(helpers_cc))
 tf_folders := $(sort $(shell grep -lE '^\#include "tensorflow/' cc/*/*.cc cc/*/*.h 2>/dev/null | cut -d/ -f2))
 define test_program
 $(BUILD)/test/$(1)/all_tests: $(call objects,test,$(filter cc/$(1)/%,$(tests_cc))) $(BUILD)/test/libcore.a
-	$$(CXX) $$(TEST_OPT) $$(COVERAGE) -pthread -o $$@ $$(filter %.o,$$^) $(BUILD)/test/libcore.a \
+	$$(CXX) $$(TEST_OPT) $$(COVERAGE) $$(TEST_LD) -pthread -o $$@ $$(filter %.o,$$^) $(BUILD)/test/libcore.a \
 	  -lgtest -lgtest_main $(if $(filter $(1),$(tf_folders)),-Wl$(comma)--no-as-needed $(TF_LIBS) -Wl$(comma)-rpath$(comma)$(TENSORFLOW)) -ldl
 endef
 comma := ,
