@@ -301,7 +301,8 @@ def test_a_failure_of_a_users_own_code_is_told_with_its_line(tmp_path, monkeypat
 def test_bench_stores_results_with_where_they_come_from_and_draws_them(tmp_path):
     stored, drawn = tmp_path / "new" / "r.json", tmp_path / "r.svg"
     done = run_cli("bench", "black-scholes", "--batch=1000", "--rounds=2", "--round_seconds=0.01",
-                "--modes=default,ours", f"--save={stored}", f"--chart={drawn}")  # fmt: skip
+                "--modes=default,ours", f"--save={stored}", f"--chart={drawn}",
+                draws=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = json.loads(stored.read_text())
     assert told["programs"]["black-scholes"]["ours"]["median_ms"] > 0
