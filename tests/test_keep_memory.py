@@ -28,19 +28,24 @@ print(kept())
     assert done.stdout.split() == ["False", "True", "False"]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
+def test_it_is_not_where_settings_speak_against_it():
+    """One after the other in a process: once it is kept, it stays so."""
+    against = [
         "keep_memory=False",
         "memory_limit='4GB'",
         "memory_limit=0.5",
         "decisions=('fusion',)",
         "policy=None",
-    ],
-)
-def test_it_is_not_where_settings_speak_against_it(settings):
-    done = helpers.run_python(PROLOGUE + f"grappler_go.enable({settings})\nprint(kept())\n")
-    assert done.stdout.split() == ["False"]
+    ]
+    each = [
+        f"grappler_go.enable({settings})\nprint(kept())\ngrappler_go.disable()\n"
+        for settings in [*against, ""]
+    ]
+    done = helpers.run_python(PROLOGUE + "".join(each))
+    assert dict(zip([*against, "nothing"], done.stdout.split(), strict=True)) == {
+        **dict.fromkeys(against, "False"),
+        "nothing": "True",
+    }
 
 
 def test_a_step_does_not_fault_its_memory_in_again():
