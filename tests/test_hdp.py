@@ -84,8 +84,9 @@ def test_the_same_seed_says_the_same(problem):
     def plan(seed):
         return hdp.hdp(problem, baselines.Budget(plans=12), seed, settings=_TINY).to_json()
 
-    assert plan(3) == plan(3)
-    assert plan(3) != plan(4)
+    three = plan(3)
+    assert three == plan(3)
+    assert three != plan(4)
 
 
 def test_it_simulates_as_many_plans_as_it_may(problem, monkeypatch):
