@@ -9,9 +9,14 @@ os.environ["GRAPPLER_GO_MACHINE"] = "0"
 os.environ["GRAPPLER_GO_PLANS"] = "0"
 # Processes that tests start, about a hundred, import TensorFlow, it Keras, and Keras
 # matplotlib where it is: a fifth of the time until they begin. They draw nothing.
-_STAND_INS = pathlib.Path(__file__).resolve().parent / "stand_ins"
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(_STAND_INS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    filter(
+        None,
+        [
+            str(pathlib.Path(__file__).resolve().parent / "stand_ins"),
+            os.environ.get("PYTHONPATH"),
+        ],
+    )
 )
 
 import pytest
