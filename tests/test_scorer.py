@@ -69,11 +69,11 @@ def test_fit_finds_the_coefficients_that_made_the_timings(cases):
 def test_what_was_slower_in_each_timing_is_so_at_any_size():
     model = fitted.fit_files().model
     for megabytes in (0.1, 1.0, 10.0, 100.0):
-        work = fit.Work("pool", 1e6 * megabytes, 1e6 * megabytes)
+        work = fit.Work("MaxPoolGrad", "pool", 1e6 * megabytes, 1e6 * megabytes)
         alone, within = model.predict("MaxPoolGrad", work)
         assert within > 1.2 * alone
     # XLA's products are as fast: no word on these.
-    alone, within = model.predict("MatMul", fit.Work("matmul", 1e9, 1e6))
+    alone, within = model.predict("MatMul", fit.Work("MatMul", "matmul", 1e9, 1e6))
     assert within < 1.2 * alone
 
 
@@ -109,7 +109,7 @@ def test_what_was_timed_in_one_way_only_counts_for_that_one(cases):
     model = fit.fit(
         [*cases, *(cases[i] for i in elementwise)], [*alone, *(within[i] for i in elementwise)]
     )
-    assert set(model.by_op) == {"Mul"}
+    assert set(model.by_op) == {"Mul", "Mul:broadcast"}
     assert set(model.by_class) == {"elementwise"}
 
 
@@ -182,10 +182,52 @@ def test_the_exported_policy_says_what_the_model_says(cases, tmp_path):
     graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
     logits = policy.decide(graph, grappler_go.local_machine())
     i = graph.ops.index("MatMul")
-    work = fit.Work(graph.op_classes[i], graph.flops[i], graph.bytes_moved[i])
+    work = fit.Work("MatMul", graph.op_classes[i], graph.flops[i], graph.bytes_moved[i])
     expected = model.predict("MatMul", work)
     assert logits["op_micros"][i] == pytest.approx(expected[0], rel=1e-3)
     assert logits["fused_micros"][i] == pytest.approx(expected[1], rel=1e-3)
+
+
+def test_kinds_of_an_op_are_fitted_apart(cases, tmp_path):
+    """Products of unequal shapes take ten times as long here, and 1 x 1 convolutions."""
+    samples = _samples(cases, np.array([0.0, 2.0, 50.0, 0.0]), np.array([0.0, 3.0, 10.0, 0.0]))
+    samples = [
+        dataclasses.replace(one, tf_micros=10 * one.tf_micros)
+        if ":" in fit.work_of(case).key
+        else one
+        for case, one in zip(cases, samples, strict=True)
+    ]
+    model = fit.fit(cases, samples)
+    assert np.max(fit.relative_errors(model, cases, samples)) < 1e-3
+    export.export_policy(model, {"what": "a test"}, str(tmp_path / "policy"))
+
+    def step(x, row, image, small, large):
+        return (
+            x * x,
+            x * row,
+            tf.nn.conv2d(image, small, 1, "SAME")
+            + 0 * tf.reduce_sum(tf.nn.conv2d(image, large, 1, "SAME")),
+        )
+
+    shapes = ([64, 32], [32], [1, 16, 16, 8], [1, 1, 8, 8], [3, 3, 8, 8])
+    function = tf.function(step).get_concrete_function(*map(tf.TensorSpec, shapes))
+    graph = _core.OpGraph(function.graph.as_graph_def().SerializeToString())
+    policy = _core.load_policy(str(tmp_path / "policy"))
+    logits = policy.decide(graph, grappler_go.local_machine())
+    keys = graph.cost_keys
+    assert {"Mul", "Mul:broadcast", "Conv2D", "Conv2D:pointwise"} <= set(keys)
+    for i, key in enumerate(keys):
+        if key.split(":")[0] in ("Mul", "Conv2D"):
+            expected = 2.0 * graph.flops[i] / 1e6 + 50.0 * graph.bytes_moved[i] / 1e6
+            times = 10 if ":" in key else 1
+            assert logits["op_micros"][i] == pytest.approx(times * expected, rel=1e-3), key
+
+
+def test_what_the_remapper_makes_costs_what_it_is_made_of(cases):
+    samples = _samples(cases, np.array([1.5, 2.0, 50.0, 0.0]), np.array([0.1, 3.0, 10.0, 0.0]))
+    model = fit.fit(cases, samples)
+    for made, of in (("_FusedConv2D", "Conv2D"), ("_FusedConv2D:pointwise", "Conv2D:pointwise")):
+        assert np.array_equal(model.by_op[made], model.by_op[of])
 
 
 def test_the_shipped_policy_keeps_depthwise_convolutions_out_and_matmuls_in():

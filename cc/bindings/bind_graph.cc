@@ -7,6 +7,7 @@
 #include "cc/bindings/arrays.h"
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/cost/cost_kind.h"
 #include "cc/cost/op_cost.h"
 #include "cc/sim/op_memory.h"
 
@@ -273,6 +274,17 @@ void BindGraph(py::module_& m) {
         });
       },
       "Multiply-adds count as two; 0 where shapes are not known.");
+  c.def_property_readonly(
+      "cost_keys",
+      [](const PyOpGraph& g) {
+        std::vector<std::string> keys;
+        for (int32_t i = 0; i < g.graph->num_ops(); ++i) {
+          keys.push_back(CostKey(*g.graph, i));
+        }
+        return keys;
+      },
+      "By which timings of each op are known: its type, and its kind where "
+      "that matters, as in Conv2D:pointwise.");
   c.def_property_readonly(
       "bytes_moved",
       [](const PyOpGraph& g) {

@@ -9,6 +9,7 @@
 #include "cc/bindings/arrays.h"
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
+#include "cc/bindings/logits_arrays.h"
 #include "cc/bindings/status_casters.h"
 #include "cc/cost/calibration_json.h"
 #include "cc/cost/local_machine.h"
@@ -192,18 +193,23 @@ void BindMachine(py::module_& m) {
   m.def("cpu_model", &CpuModel);
   m.def(
       "op_micros",
-      [](const PyOpGraph& graph, const PyMachine& machine) {
+      [](const PyOpGraph& graph, const PyMachine& machine,
+         const py::dict& arrays) {
+        const auto num_devices =
+            static_cast<int32_t>(machine.machine->devices.size());
+        const Logits logits = ValueOrThrow(
+            LogitsFromDict(arrays, graph.graph->num_ops(), num_devices));
         auto micros = WithoutGil([&] {
-          return EstimateOpMicros(*graph.graph, *machine.machine, Logits());
+          return EstimateOpMicros(*graph.graph, *machine.machine, logits);
         });
         return py::make_tuple(
             Owned(std::vector<float>(micros.alone.begin(), micros.alone.end())),
             Owned(std::vector<float>(micros.compiled.begin(),
                                      micros.compiled.end())));
       },
-      py::arg("graph"), py::arg("machine"),
+      py::arg("graph"), py::arg("machine"), py::arg("logits") = py::dict(),
       "Microseconds of each op on the machine's CPU, alone and as a part of a "
-      "compiled group: as timed there, or rooflines.");
+      "compiled group: as timed there, as `logits` have them, or rooflines.");
   m.def(
       "roofline_micros",
       [](const PyOpGraph& graph, const PyMachine& machine, size_t device) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cc/cost/cost_kind.h"
 #include "cc/cost/op_cost.h"
 
 namespace grappler_go {
@@ -27,11 +28,11 @@ Status CheckCost(const std::string& where, const TimedCost& cost) {
 
 }  // namespace
 
-const TimedCost* Calibration::Find(std::string_view op,
-                                   OpClass op_class) const {
-  const auto own = ops.find(op);
+const TimedCost* Calibration::Find(const OpGraph& graph, int32_t op) const {
+  auto own = ops.find(CostKey(graph, op));
+  if (own == ops.end()) own = ops.find(graph.op(op));
   if (own != ops.end()) return &own->second;
-  const auto of_class = classes.find(op_class);
+  const auto of_class = classes.find(graph.def(op).op_class);
   return of_class == classes.end() ? nullptr : &of_class->second;
 }
 

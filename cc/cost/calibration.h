@@ -6,7 +6,8 @@
 //   {"cpu": "AMD EPYC", "cores": 2, "tensorflow": "2.21.0",
 //    "new_us_per_mb": 33, "cold_read_us_per_mb": 18,
 //    "group_launch_us": 9, "group_tensor_us": 3, "group_output_us_per_mb": 95,
-//    "ops": {"MatMul": {"executor": [1.4, 8.1, 0, 12], "group": [...]}, ...},
+//    "ops": {"MatMul": {"executor": [1.4, 8.1, 0, 12], "group": [...]}, ...,
+//            "Conv2D:pointwise": ...},  // cost_kind.h
 //    "classes": {"elementwise": {"executor": [...], "group": [...]}, ...}}
 #ifndef GRAPPLER_GO_COST_CALIBRATION_H_
 #define GRAPPLER_GO_COST_CALIBRATION_H_
@@ -19,6 +20,7 @@
 
 #include "cc/base/status.h"
 #include "cc/graph/op_def.h"
+#include "cc/graph/op_graph.h"
 
 namespace grappler_go {
 
@@ -46,11 +48,12 @@ struct Calibration {
   double new_us_per_mb = 0, cold_read_us_per_mb = 0;
   // What a compiled group takes beside its ops: PlanOptions::group_*_micros.
   double group_launch_us = 0, group_tensor_us = 0, group_output_us_per_mb = 0;
-  std::map<std::string, TimedCost, std::less<>> ops;  // by op type
+  std::map<std::string, TimedCost, std::less<>> ops;  // by CostKey
   std::map<OpClass, TimedCost> classes;               // for other types
 
-  // Null: neither the type nor its class was timed.
-  const TimedCost* Find(std::string_view op, OpClass op_class) const;
+  // By the op's CostKey, else by its type, else by its class. Null: none was
+  // timed.
+  const TimedCost* Find(const OpGraph& graph, int32_t op) const;
   // Errors: kInvalidArgument, naming the field, for a number that is negative
   // or not finite.
   Status Validate(const std::string& where) const;

@@ -10,6 +10,7 @@
 #include "cc/cost/local_machine.h"
 #include "cc/cost/machine.h"
 #include "cc/cost/op_cost.h"
+#include "cc/testing/graph_builder.h"
 
 namespace grappler_go {
 namespace {
@@ -48,11 +49,31 @@ TEST(Calibration, TermsAreWorkTrafficAndWhatLeavesTheCache) {
 }
 
 TEST(Calibration, AnOpsOwnTimingsComeBeforeItsClass) {
-  const Machine machine = Timed(2);
-  const Calibration& timed = *machine.devices[0].calibration;
-  EXPECT_EQ(timed.Find("MatMul", OpClass::kElementwise)->executor[1], 8.75);
-  EXPECT_EQ(timed.Find("Neg", OpClass::kElementwise)->executor[2], 7);
-  EXPECT_EQ(timed.Find("Conv2D", OpClass::kConv), nullptr);
+  Machine machine = Timed(2);
+  Calibration timed = *machine.devices[0].calibration;
+  timed.ops["Mul"] = {{1, 0, 0, 0}, {}};
+  timed.ops["Mul:broadcast"] = {{2, 0, 0, 0}, {}};
+  const std::string bytes = GraphBuilder()
+                                .Arg("x", {4, 8})
+                                .Arg("row", {8})
+                                .Node("own", "MatMul", {"x", "row"})
+                                .Node("of_class", "Neg", {"x"})
+                                .Node("neither", "Conv2D", {"x", "x"})
+                                .Node("kind", "Mul", {"x", "row"})
+                                .Node("plain", "Mul", {"x", "x"})
+                                .Build();
+  const StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const auto find = [&](const char* name) {
+    return timed.Find(*graph, graph->find(name));
+  };
+  EXPECT_EQ(find("own")->executor[1], 8.75);
+  EXPECT_EQ(find("of_class")->executor[2], 7);
+  EXPECT_EQ(find("neither"), nullptr);
+  EXPECT_EQ(find("kind")->executor[0], 2);
+  EXPECT_EQ(find("plain")->executor[0], 1);
+  timed.ops.erase("Mul:broadcast");
+  EXPECT_EQ(find("kind")->executor[0], 1);
 }
 
 TEST(Calibration, IsReadAsItWasWritten) {

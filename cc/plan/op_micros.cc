@@ -128,20 +128,18 @@ ColdReads FindColdReads(const OpGraph& graph) {
 void AddMemoryMicros(const OpGraph& graph, int32_t op, const MemoryCosts& costs,
                      const ColdReads& cold, float* alone, float* compiled) {
   const OpCost cost = CostOf(graph, op);
-  // Of an op that moves more than the cache holds, the timings contain the
-  // rest.
-  const double megabytes_in_play =
-      1e-6 *
+  // What an op that moves more than the cache holds reads was not in the cache
+  // when it was timed, either. It did write over its input, whatever its size.
+  const double cold_per_byte =
+      1e-6 * costs.cold_read_per_mb *
       std::min(1.0, kCacheBytes /
                         std::max(cost.bytes_read + cost.bytes_written, 1.0));
-  *alone += static_cast<float>(megabytes_in_play *
-                               (NewBytes(graph, op) * costs.new_per_mb +
-                                cold.alone[op] * costs.cold_read_per_mb));
+  const double new_per_byte = 1e-6 * costs.new_per_mb;
+  *alone += static_cast<float>(NewBytes(graph, op) * new_per_byte +
+                               cold.alone[op] * cold_per_byte);
   if (*compiled >= *alone) return;
-  const double with_memory =
-      *compiled +
-      megabytes_in_play * (StoredBytes(graph, op) * costs.new_per_mb +
-                           cold.compiled[op] * costs.cold_read_per_mb);
+  const double with_memory = *compiled + StoredBytes(graph, op) * new_per_byte +
+                             cold.compiled[op] * cold_per_byte;
   *compiled = static_cast<float>(std::min<double>(*alone, with_memory));
 }
 
@@ -206,7 +204,7 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     float* const compiled = &micros.compiled[i];
     const Calibration* const timed = device.calibration.get();
     const TimedCost* const cost =
-        timed == nullptr ? nullptr : timed->Find(graph.op(i), op_class);
+        timed == nullptr ? nullptr : timed->Find(graph, i);
     MemoryCosts memory;
     if (cost != nullptr && !IsFree(op_class)) {
       const OpCost work = CostOf(graph, i);

@@ -18,8 +18,7 @@ double MicrosOn(const Device& device, const OpGraph& graph, int32_t op,
                 const OpCost& cost) {
   const OpClass op_class = graph.def(op).op_class;
   if (device.calibration != nullptr && !IsFree(op_class)) {
-    const TimedCost* const timed =
-        device.calibration->Find(graph.op(op), op_class);
+    const TimedCost* const timed = device.calibration->Find(graph, op);
     if (timed != nullptr) return MicrosOf(timed->executor, cost);
   }
   return RooflineMicros(cost, op_class, device);

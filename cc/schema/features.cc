@@ -5,6 +5,7 @@
 #include <iterator>
 #include <unordered_map>
 
+#include "cc/cost/cost_kind.h"
 #include "cc/cost/op_cost.h"
 #include "cc/graph/attr_value.h"
 #include "cc/graph/op_def_table.h"
@@ -48,6 +49,9 @@ enum Column {
   kIsPreserved,
   kHasXlaKernel,
   kIsRemapped,
+  kKindPointwise,
+  kKindBroadcast,
+  kKindApart,
   kNumColumns,
 };
 
@@ -67,6 +71,8 @@ constexpr const char* kNames[] = {
     "writes_variable",    "in_loop",
     "is_conditional",     "is_preserved",
     "has_xla_cpu_kernel", "is_remapped",
+    "kind_pointwise",     "kind_broadcast",
+    "kind_apart",
 };
 static_assert(sizeof(kNames) / sizeof(kNames[0]) == kNumColumns,
               "a name for each column");
@@ -101,31 +107,6 @@ double Product(const IntValues& values) {
     product *= static_cast<double>(std::max<int64_t>(value, 1));
   }
   return product;
-}
-
-// Weights that one element of a convolution's result meets, channels aside.
-double KernelArea(const OpGraph& graph, int32_t op) {
-  const OpClass op_class = graph.def(op).op_class;
-  if (op_class == OpClass::kPool) {
-    return Product(AttrInts(graph.attr(op, "ksize")));
-  }
-  const bool of_filter =
-      graph.op(op).find("BackpropFilter") != std::string_view::npos;
-  const TensorShape* filter = nullptr;
-  if (of_filter && graph.num_outputs(op) > 0) {
-    filter = &graph.shape(op, 0);
-  } else if (!of_filter && NumDataInputs(graph, op) > 1) {
-    const InputEdge& edge = graph.inputs(op)[1];
-    if (edge.port < graph.num_outputs(edge.src)) {
-      filter = &graph.shape(edge.src, edge.port);
-    }
-  }
-  if (filter == nullptr || !filter->fully_known()) return 1.0;
-  double area = 1.0;
-  for (int i = 0; i < filter->rank() - 2; ++i) {
-    area *= static_cast<double>(filter->dim(i));
-  }
-  return area;
 }
 
 void FillOutput(const OpGraph& graph, int32_t op, const OpCost& cost,
@@ -163,6 +144,10 @@ void FillFlags(const OpGraph& graph, int32_t op, float* row) {
   row[kIsPreserved] = Flag(graph.has(op, kPreserved));
   row[kHasXlaKernel] = Flag(graph.def(op).xla_cpu);
   row[kIsRemapped] = Flag(graph.def(op).remapped);
+  const CostKind kind = CostKindOf(graph, op);
+  row[kKindPointwise] = Flag(kind == CostKind::kPointwise);
+  row[kKindBroadcast] = Flag(kind == CostKind::kBroadcast);
+  row[kKindApart] = Flag(kind == CostKind::kApart);
 }
 
 void FillRow(const OpGraph& graph, int32_t op, const OpCost& cost,
@@ -173,7 +158,9 @@ void FillRow(const OpGraph& graph, int32_t op, const OpCost& cost,
   row[kLog2BytesWritten] = Log2(cost.bytes_written);
   row[kCostKnown] = Flag(cost.known);
   if (HasWindow(op_class)) {
-    row[kLog2Kernel] = Log2(KernelArea(graph, op));
+    row[kLog2Kernel] = Log2(op_class == OpClass::kPool
+                                ? Product(AttrInts(graph.attr(op, "ksize")))
+                                : FilterArea(graph, op));
     row[kLog2Stride] = Log2(Product(AttrInts(graph.attr(op, "strides"))));
   }
   row[kLog2Inputs] = Log2(NumDataInputs(graph, op));

@@ -18,13 +18,14 @@
 namespace grappler_go {
 
 constexpr int kSchemaMajor = 1;
-constexpr int kSchemaMinor = 2;
+constexpr int kSchemaMinor = 3;
 
 // Names of the columns of op_features, device_features and (since 1.1)
 // link_features, in order. A name says what is in the column: "log2_x" is
-// log2(1 + x), "is_", "has_", "in_" and "class_" columns are 0 or 1,
-// "relative_" ones between them (op_positions.h, since 1.2, but for
-// "relative_depth"). Of tensors, the first output's is meant.
+// log2(1 + x), "is_", "has_", "in_" and "class_" columns are 0 or 1, as are
+// "kind_" columns (CostKind, since 1.3), "relative_" ones between them
+// (op_positions.h, since 1.2, but for "relative_depth"). Of tensors, the first
+// output's is meant.
 const std::vector<std::string>& OpFeatureNames();
 const std::vector<std::string>& DeviceFeatureNames();
 const std::vector<std::string>& LinkFeatureNames();

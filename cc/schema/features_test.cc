@@ -93,6 +93,7 @@ TEST_F(FeaturesTest, DescribesAMatMul) {
   EXPECT_FLOAT_EQ(At("product", "dtype_size"), 4);
   EXPECT_FLOAT_EQ(At("product", "cost_known"), 1);
   EXPECT_FLOAT_EQ(At("product", "has_xla_cpu_kernel"), 1);
+  EXPECT_FLOAT_EQ(At("product", "kind_broadcast"), 0);
   EXPECT_FLOAT_EQ(At("product", "reads_variable"), 0);
   EXPECT_FLOAT_EQ(At("read", "reads_variable"), 1);
   EXPECT_FLOAT_EQ(At("read", "is_stateful"), 1);
@@ -102,6 +103,36 @@ TEST_F(FeaturesTest, DescribesAConvolution) {
   EXPECT_FLOAT_EQ(At("conv", "log2_kernel"), std::log2(1 + 3 * 5));
   EXPECT_FLOAT_EQ(At("conv", "log2_stride"), std::log2(1 + 4));
   EXPECT_FLOAT_EQ(At("conv", "log2_contraction"), std::log2(1 + 3 * 5 * 3));
+  EXPECT_FLOAT_EQ(At("conv", "kind_pointwise"), 0);
+}
+
+TEST(Features, SayOfWhichKindAnOpIs) {
+  const std::string bytes = GraphBuilder()
+                                .Arg("image", {2, 8, 8, 4})
+                                .Const("filter", {1, 1, 4, 4})
+                                .Arg("row", {4})
+                                .IntConst("axes", {2}, {1, 3})
+                                .Node("conv", "Conv2D", {"image", "filter"},
+                                      {{"strides", IntListAttr({1, 1, 1, 1})},
+                                       {"padding", StringAttrValue("SAME")}})
+                                .Node("scaled", "Mul", {"image", "row"})
+                                .Node("sum", "Sum", {"image", "axes"})
+                                .Build();
+  const StatusOr<OpGraph> graph = OpGraph::Parse(bytes, {});
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  const Features features = ComputeFeatures(*graph, TwoDevices());
+  const std::pair<const char*, const char*> kinds[] = {
+      {"conv", "kind_pointwise"},
+      {"scaled", "kind_broadcast"},
+      {"sum", "kind_apart"}};
+  for (const auto& [name, own] : kinds) {
+    for (const auto& [other, kind] : kinds) {
+      const size_t row = graph->find(name) * features.num_op_columns;
+      EXPECT_EQ(features.op_features[row + Column(kind)],
+                std::string(own) == kind ? 1 : 0)
+          << name << " " << kind;
+    }
+  }
 }
 
 TEST_F(FeaturesTest, EveryOpHasOneClass) {
@@ -238,7 +269,7 @@ TEST(SchemaJson, NamesEverythingThatAModelIsFed) {
   const auto names = [&](const char* field) {
     return schema[field].get<std::vector<std::string>>();
   };
-  EXPECT_EQ(schema["schema"].get<std::string>(), "1.2");
+  EXPECT_EQ(schema["schema"].get<std::string>(), "1.3");
   EXPECT_EQ(names("op_features"), OpFeatureNames());
   EXPECT_EQ(names("device_features"), DeviceFeatureNames());
   EXPECT_EQ(names("vocabulary"), OpVocabulary());

@@ -11,8 +11,9 @@ outputs out of it; inside a group an op does neither, and plan building charges 
 group for its boundary. So that is taken off first (handover_micros). Few enough to
 fit from a handful of sizes, and monotone in size, so that it cannot do anything
 surprising on shapes that were never timed. Op types without
-timings take the pooled model of their class (OpClass in cc/graph/op_def.h). A case that
-was timed in one of the two ways counts for that one.
+timings take the pooled model of their class (OpClass in cc/graph/op_def.h). Kinds of one
+type that go about it differently (cc/cost/cost_kind.h) are types of their own here. A case
+that was timed in one of the two ways counts for that one.
 """
 
 import dataclasses
@@ -27,6 +28,13 @@ from grappler_go_training.calibrate import measure, op_cases
 
 CACHE_BYTES = 8e6
 NUM_TERMS = 4
+# What TensorFlow's remapper and oneDNN make of ops takes about what the ops do.
+_LIKE = {
+    "_FusedConv2D": "Conv2D",
+    "_FusedDepthwiseConv2dNative": "DepthwiseConv2dNative",
+    "_FusedMatMul": "MatMul",
+    "_MklSwish": "Sigmoid",
+}
 # An op type needs this many timings for a model of its own.
 _MIN_SAMPLES = 3
 # Errors are relative, but not to less than this many microseconds.
@@ -38,11 +46,13 @@ class Work:
     """What one timed op does, as the core counts it.
 
     Attributes:
+      key: its type and kind (CostKey in cc/cost/cost_kind.h).
       op_class: name of its OpClass.
       flops: floating-point operations, a multiply-add counting as two.
       bytes_moved: bytes read and written.
     """
 
+    key: str
     op_class: str
     flops: float
     bytes_moved: float
@@ -53,7 +63,7 @@ class CostModel:
     """Coefficients, [op_micros | fused_micros] x NUM_TERMS each.
 
     Attributes:
-      by_op: op type -> [2, NUM_TERMS].
+      by_op: op type, or "type:kind" -> [2, NUM_TERMS].
       by_class: OpClass name -> [2, NUM_TERMS].
     """
 
@@ -62,7 +72,9 @@ class CostModel:
 
     def predict(self, op: str, work: Work) -> np.ndarray:
         """[2]: microseconds under the executor and inside a cluster."""
-        table = self.by_op.get(op)
+        table = self.by_op.get(work.key)
+        if table is None:
+            table = self.by_op.get(op)
         if table is None:
             table = self.by_class.get(work.op_class)
         if table is None:
@@ -141,11 +153,11 @@ def work_of(case: op_cases.OpCase) -> Work:
     moved = float(graph.bytes_moved[i])
     if moved <= 0 and case.op not in ("Reshape", "Identity"):
         raise ValueError(f"case {case.label!r}: the core knows no cost for it")
-    return Work(graph.op_classes[i], float(graph.flops[i]), moved)
+    return Work(graph.cost_keys[i], graph.op_classes[i], float(graph.flops[i]), moved)
 
 
 def fit(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> CostModel:
-    """Fits one model per op type and one per class.
+    """Fits one model per op type and kind, and one per class.
 
     Args:
       cases: what was timed.
@@ -156,14 +168,18 @@ def fit(cases: Sequence[op_cases.OpCase], samples: Sequence[measure.Sample]) -> 
     """
     inside = inside_micros(cases, samples)
     rows = [
-        (case.op, work_of(case), (s.tf_micros, within))
-        for case, s, within in zip(cases, samples, inside, strict=True)
+        (work.key, work, (s.tf_micros, within))
+        for work, s, within in zip(map(work_of, cases), samples, inside, strict=True)
     ]
-    by_op = {}
+    by_op: dict[str, np.ndarray] = {}
     for op in sorted({r[0] for r in rows}):
         own = [r for r in rows if r[0] == op]
         if min(_num_timed(own)) >= _MIN_SAMPLES:
             by_op[op] = _never_faster_than_timed(_solve(own), own)
+    for op, like in _LIKE.items():
+        by_op.update(
+            {op + key[len(like) :]: by_op[key] for key in list(by_op) if key.split(":")[0] == like}
+        )
     by_class = {}
     for op_class in sorted({r[1].op_class for r in rows}):
         own = [r for r in rows if r[1].op_class == op_class]

@@ -102,6 +102,21 @@ _BINARY = {
     "AddN": lambda x, y: tf.add_n([x, y]),
 }
 
+# Of two inputs of unequal shapes: rows, columns, and what lies in between, down to a few
+# elements that lie side by side (group normalization).
+_BROADCASTS: Sequence[tuple[Shape, Shape]] = (
+    ((32, 128), (128,)),
+    ((256, 256), (256,)),
+    ((16384, 32), (32,)),
+    ((2048, 512), (512,)),
+    ((4096, 1024), (1024,)),
+    ((2048, 256), (2048, 1)),
+    ((16, 128, 256), (16, 1, 256)),
+    ((16, 1024, 8, 4), (16, 1, 8, 1)),
+    ((8, 8, 90, 90), (8, 1, 1, 90)),
+)
+_BROADCASTING = ("AddV2", "Sub", "Mul", "RealDiv", "Maximum", "SquaredDifference")
+
 # Of these, those of many instructions.
 _COSTLY = frozenset(
     (
@@ -129,6 +144,12 @@ _REDUCTIONS: Sequence[tuple[Shape, Sequence[int]]] = (
     ((8, 64, 256), (0, 1)),
     ((2048, 2048), (1,)),
     ((16, 28, 28, 64), (1, 2)),
+    # Axes that do not lie side by side.
+    ((8, 32, 4, 16), (1, 3)),
+    ((16, 128, 8, 32), (1, 3)),
+    ((16, 1024, 8, 4), (1, 3)),
+    ((16, 1024, 32), (0, 2)),
+    ((8, 8, 90, 90), (0, 2)),
 )
 
 # (batch, height, width, channels in, channels out, kernel, stride)
@@ -141,6 +162,12 @@ _CONVS = (
     (8, 14, 14, 512, 128, 1, 1),
     (2, 112, 112, 16, 16, 3, 1),
     (4, 64, 64, 3, 32, 5, 2),
+    (1, 28, 28, 24, 32, 1, 1),
+    (4, 14, 14, 96, 64, 1, 1),
+    (4, 56, 56, 128, 128, 1, 1),
+    (4, 28, 28, 256, 512, 1, 1),
+    (4, 14, 14, 1024, 256, 1, 1),
+    (4, 7, 7, 512, 2048, 1, 1),
 )
 
 # (batch, length, channels, dilation) of dilated convolutions along one dimension, which
@@ -220,6 +247,9 @@ def _elementwise() -> Iterator[OpCase]:
         yield OpCase(
             "Cast", (shape,), lambda x: tf.cast(tf.cast(x, tf.int32), tf.float32), chain=True
         )
+    for x, y in _BROADCASTS:
+        for op in _BROADCASTING:
+            yield OpCase(op, (x, y), _BINARY[op], chain=True, summed=op in _COSTLY)
 
 
 def _shape_and_move() -> Iterator[OpCase]:

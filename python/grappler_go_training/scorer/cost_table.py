@@ -30,11 +30,19 @@ class CostTable(tf.Module):
         by_class = np.zeros((len(classes), 2, fit.NUM_TERMS), np.float32)
         for name, table in model.by_class.items():
             by_class[self._class_columns.index(classes[name])] = table
-        by_op = np.zeros((len(vocabulary), 2, fit.NUM_TERMS), np.float32)
-        has_own = np.zeros((len(vocabulary), 1, 1), np.float32)
-        for op, table in model.by_op.items():
-            by_op[vocabulary.index(op)] = table
-            has_own[vocabulary.index(op)] = 1.0
+        kinds = [name.removeprefix("kind_") for name in columns if name.startswith("kind_")]
+        self._kind_columns = [columns[f"kind_{kind}"] for kind in kinds]
+        # A row for each op type as it is, then one for each type of each kind.
+        self._num_ops = len(vocabulary)
+        by_op = np.zeros(((1 + len(kinds)) * len(vocabulary), 2, fit.NUM_TERMS), np.float32)
+        has_own = np.zeros((len(by_op), 1, 1), np.float32)
+        for kind in (None, *kinds):
+            start = 0 if kind is None else (1 + kinds.index(kind)) * len(vocabulary)
+            for i, op in enumerate(vocabulary):
+                table = model.by_op.get(f"{op}:{kind}", model.by_op.get(op))
+                if table is not None:
+                    by_op[start + i] = table
+                    has_own[start + i] = 1.0
         self._by_class, self._by_op, self._has_own = by_class, by_op, has_own
 
     def bytes_written(self, op_features: tf.Tensor) -> tf.Tensor:
@@ -60,8 +68,12 @@ class CostTable(tf.Module):
             axis=1,
         )
         classes = tf.gather(op_features, self._class_columns, axis=1)
-        own = tf.gather(self._has_own, op_type)
-        table = own * tf.gather(self._by_op, op_type) + (1.0 - own) * tf.tensordot(
+        kinds = tf.gather(op_features, self._kind_columns, axis=1)
+        numbers = tf.range(1, 1 + len(self._kind_columns), dtype=tf.float32)
+        kind = tf.cast(tf.linalg.matvec(kinds, numbers), op_type.dtype)
+        row = op_type + self._num_ops * kind
+        own = tf.gather(self._has_own, row)
+        table = own * tf.gather(self._by_op, row) + (1.0 - own) * tf.tensordot(
             classes, self._by_class, 1
         )
         micros = tf.linalg.matvec(table, terms)

@@ -8,7 +8,7 @@ from grappler_go import _core
 from grappler_go_training.calibrate import fit
 from grappler_go_training.scorer import cost_table, policy_folder
 
-POLICY_NAME = "scorer-1.6"
+POLICY_NAME = "scorer-1.7"
 
 # An op slower than this in a cluster is left alone whatever surrounds it. Short of
 # that, plan building decides: leaving one op out cuts its group in two, which can

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from grappler_go_training.calibrate import fit, measure, op_cases
 
-# Of five machines; docs/make-a-policy.md says how they were timed. The fifth was busy with
+# Of six machines; docs/make-a-policy.md says how they were timed. The fifth was busy with
 # other work, so it tells what XLA's loops of one thread take and, of the ops that move
 # tensors, what nobody timed before.
 SAMPLES = tuple(
-    os.path.join(os.path.dirname(__file__), f"samples_{machine}.jsonl") for machine in "abcde"
+    os.path.join(os.path.dirname(__file__), f"samples_{machine}.jsonl") for machine in "abcdef"
 )
 
 
