@@ -129,14 +129,14 @@ void AddMemoryMicros(const OpGraph& graph, int32_t op, const MemoryCosts& costs,
                      const ColdReads& cold, float* alone, float* compiled) {
   const OpCost cost = CostOf(graph, op);
   // What an op that moves more than the cache holds reads was not in the cache
-  // when it was timed, either. It did write over its input, whatever its size.
-  const double cold_per_byte =
-      1e-6 * costs.cold_read_per_mb *
-      std::min(1.0, kCacheBytes /
-                        std::max(cost.bytes_read + cost.bytes_written, 1.0));
+  // when TensorFlow's kernel was timed, either; in a compiled chain nothing was
+  // read at all. Both wrote over their input, whatever its size.
+  const double cold_per_byte = 1e-6 * costs.cold_read_per_mb;
+  const double not_timed = std::min(
+      1.0, kCacheBytes / std::max(cost.bytes_read + cost.bytes_written, 1.0));
   const double new_per_byte = 1e-6 * costs.new_per_mb;
   *alone += static_cast<float>(NewBytes(graph, op) * new_per_byte +
-                               cold.alone[op] * cold_per_byte);
+                               cold.alone[op] * cold_per_byte * not_timed);
   if (*compiled >= *alone) return;
   const double with_memory = *compiled + StoredBytes(graph, op) * new_per_byte +
                              cold.compiled[op] * cold_per_byte;

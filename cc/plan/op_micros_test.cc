@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -159,6 +160,10 @@ TEST_F(OpMicrosTest, ReadsBeyondTheCacheAreInTheTimingsAndNewMemoryIsNot) {
   const float in_play = 8.0f / 32.0f;
   EXPECT_FLOAT_EQ(Alone("op"),
                   100 + 16 * kMegabyteStored + in_play * 16 * kMegabyteRead);
+  // A compiled chain reads nothing: there, reading all of it comes on top.
+  EXPECT_FLOAT_EQ(
+      Compiled("op"),
+      std::min(Alone("op"), 1 + 16 * (kMegabyteStored + kMegabyteRead)));
 }
 
 // 16,000 operations and 8,000 bytes.
