@@ -39,9 +39,10 @@ class CostTable(tf.Module):
         for kind in (None, *kinds):
             start = 0 if kind is None else (1 + kinds.index(kind)) * len(vocabulary)
             for i, op in enumerate(vocabulary):
-                table = model.by_op.get(f"{op}:{kind}", model.by_op.get(op))
-                if table is not None:
-                    by_op[start + i] = table
+                key = f"{op}:{kind}"
+                key = key if key in model.by_op else op
+                if key in model.by_op:
+                    by_op[start + i] = model.by_op[key]
                     has_own[start + i] = 1.0
         self._by_class, self._by_op, self._has_own = by_class, by_op, has_own
 
