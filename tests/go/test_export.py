@@ -63,7 +63,7 @@ def test_costs_are_the_scorers(folder, graph):
 
 def test_the_folder_describes_itself(folder):
     schema = json.loads((folder / "schema.json").read_text())
-    assert schema["schema"] == "1.2"
+    assert schema["schema"] == "1.3"
     assert "edge_features" not in schema["inputs"]
     assert "link_features" in schema["inputs"]
     assert json.loads((folder / "card.json").read_text()) == {"name": "go-test", "what": "a test"}
