@@ -18,7 +18,7 @@ OPT ?= -O2 -g1
 # The tests are not optimised, which is quick to compile; what they test is compiled
 # once, as it is shipped. The sanitizers are left to `make bazel-test`.
 TEST_OPT ?= -O0 -g1
-# Reading TensorFlow's symbols takes another linker five times as long.
+# The quickest that there is for reading TensorFlow's symbols.
 TEST_LD ?= $(if $(shell command -v ld.gold),-fuse-ld=gold)
 COVERAGE ?=
 GTEST_FILTER ?= *

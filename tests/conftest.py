@@ -8,7 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["GRAPPLER_GO_MACHINE"] = "0"
 os.environ["GRAPPLER_GO_PLANS"] = "0"
 # Processes that tests start, about a hundred, import TensorFlow, it Keras, and Keras
-# matplotlib where it is: a fifth of the time until they begin. They draw nothing.
+# matplotlib where it is, though they draw nothing.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(
         None,

@@ -28,7 +28,7 @@ WHEEL = pathlib.Path(tf.sysconfig.get_lib())
 pytestmark = pytest.mark.slow
 
 
-# Reading TensorFlow's symbols takes another linker five times as long.
+# As in build_defs/native.mk.
 _LINKER = ("-fuse-ld=gold",) if shutil.which("ld.gold") else ()
 
 

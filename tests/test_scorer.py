@@ -70,10 +70,10 @@ def test_what_was_slower_in_each_timing_is_so_at_any_size():
     model = fitted.fit_files().model
     for megabytes in (0.1, 1.0, 10.0, 100.0):
         work = fit.Work("MaxPoolGrad", "pool", 1e6 * megabytes, 1e6 * megabytes)
-        alone, within = model.predict("MaxPoolGrad", work)
+        alone, within = model.predict(work)
         assert within > 1.2 * alone
     # XLA's products are as fast: no word on these.
-    alone, within = model.predict("MatMul", fit.Work("MatMul", "matmul", 1e9, 1e6))
+    alone, within = model.predict(fit.Work("MatMul", "matmul", 1e9, 1e6))
     assert within < 1.2 * alone
 
 
@@ -183,7 +183,7 @@ def test_the_exported_policy_says_what_the_model_says(cases, tmp_path):
     logits = policy.decide(graph, grappler_go.local_machine())
     i = graph.ops.index("MatMul")
     work = fit.Work("MatMul", graph.op_classes[i], graph.flops[i], graph.bytes_moved[i])
-    expected = model.predict("MatMul", work)
+    expected = model.predict(work)
     assert logits["op_micros"][i] == pytest.approx(expected[0], rel=1e-3)
     assert logits["fused_micros"][i] == pytest.approx(expected[1], rel=1e-3)
 

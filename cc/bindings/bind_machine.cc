@@ -9,7 +9,6 @@
 #include "cc/bindings/arrays.h"
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
-#include "cc/bindings/logits_arrays.h"
 #include "cc/bindings/status_casters.h"
 #include "cc/cost/calibration_json.h"
 #include "cc/cost/local_machine.h"
@@ -193,23 +192,18 @@ void BindMachine(py::module_& m) {
   m.def("cpu_model", &CpuModel);
   m.def(
       "op_micros",
-      [](const PyOpGraph& graph, const PyMachine& machine,
-         const py::dict& arrays) {
-        const auto num_devices =
-            static_cast<int32_t>(machine.machine->devices.size());
-        const Logits logits = ValueOrThrow(
-            LogitsFromDict(arrays, graph.graph->num_ops(), num_devices));
+      [](const PyOpGraph& graph, const PyMachine& machine) {
         auto micros = WithoutGil([&] {
-          return EstimateOpMicros(*graph.graph, *machine.machine, logits);
+          return EstimateOpMicros(*graph.graph, *machine.machine, Logits());
         });
         return py::make_tuple(
             Owned(std::vector<float>(micros.alone.begin(), micros.alone.end())),
             Owned(std::vector<float>(micros.compiled.begin(),
                                      micros.compiled.end())));
       },
-      py::arg("graph"), py::arg("machine"), py::arg("logits") = py::dict(),
+      py::arg("graph"), py::arg("machine"),
       "Microseconds of each op on the machine's CPU, alone and as a part of a "
-      "compiled group: as timed there, as `logits` have them, or rooflines.");
+      "compiled group: as timed there, or rooflines.");
   m.def(
       "roofline_micros",
       [](const PyOpGraph& graph, const PyMachine& machine, size_t device) {

@@ -29,7 +29,11 @@ Status CheckCost(const std::string& where, const TimedCost& cost) {
 }  // namespace
 
 const TimedCost* Calibration::Find(const OpGraph& graph, int32_t op) const {
-  auto own = ops.find(CostKey(graph, op));
+  // Most ops are plain: no key is put together for them.
+  auto own = ops.end();
+  if (CostKindOf(graph, op) != CostKind::kPlain) {
+    own = ops.find(CostKey(graph, op));
+  }
   if (own == ops.end()) own = ops.find(graph.op(op));
   if (own != ops.end()) return &own->second;
   const auto of_class = classes.find(graph.def(op).op_class);

@@ -16,7 +16,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <string_view>
 
 #include "cc/base/status.h"
 #include "cc/graph/op_def.h"

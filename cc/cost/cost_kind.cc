@@ -5,6 +5,7 @@
 
 #include "cc/cost/op_facts.h"
 #include "cc/graph/attr_value.h"
+#include "cc/graph/inference_context.h"
 
 namespace grappler_go {
 namespace {
@@ -42,8 +43,8 @@ bool ReducesApart(const OpGraph& graph, int32_t op) {
       ParseTensor(AttrTensor(graph.attr(axes_op, "value")));
   std::array<bool, TensorShape::kMaxRank> reduced{};
   for (const int64_t value : axes.values.span()) {
-    const int64_t axis = value < 0 ? value + shape.rank() : value;
-    if (axis < 0 || axis >= shape.rank()) return false;
+    const int axis = CanonicalAxis(value, shape.rank());
+    if (axis < 0) return false;
     reduced[axis] = true;
   }
   int runs = 0;

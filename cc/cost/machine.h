@@ -1,8 +1,8 @@
 // The devices a plan may use and the links between them.
 //
-// As a file (machine_json.cc) a machine is JSON of format version 1.3:
+// As a file (machine_json.cc) a machine is JSON of format version 1.4:
 //
-//   {"format": "grappler-go-machine", "version": "1.3", "name": "two GPUs",
+//   {"format": "grappler-go-machine", "version": "1.4", "name": "two GPUs",
 //    "devices": [{"name": "/job:localhost/replica:0/task:0/device:GPU:0",
 //                 "type": "GPU", "gflops": 9300, "gbytes_per_s": 732,
 //                 "memory_bytes": 17179869184, "cores": 1, "dispatch_us": 5,

@@ -15,8 +15,8 @@ namespace grappler_go {
 namespace {
 
 constexpr char kFormat[] = "grappler-go-machine";
-constexpr char kVersion[] = "1.3";
-constexpr int kMajor = 1, kMinor = 3;
+constexpr char kVersion[] = "1.4";
+constexpr int kMajor = 1, kMinor = 4;
 // In "achieved": every class that is not named.
 constexpr char kDefaultClass[] = "default";
 

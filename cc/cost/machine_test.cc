@@ -239,7 +239,7 @@ TEST(MachineFromJson, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "machine\"", "plan\"")),
                      "machine.format is \"grappler-go-plan\""));
   for (const char* version : {"\"2.0\"", "\"1\"", "\"1.x\"", "\"1.1.1\""}) {
-    EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.3\"", version)),
+    EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"1.4\"", version)),
                        "machine.version is " + std::string(version)));
   }
   EXPECT_TRUE(Starts(WhyNotJson(Replaced(json, "\"name\"", "\"nome\"")),
@@ -249,13 +249,13 @@ TEST(MachineFromJson, NamesTheFieldThatIsWrong) {
 TEST(MachineFromJson, ReadsOlderAndNewerMinorVersions) {
   const std::string json = MachineToJson(ThreeDevices());
   for (const char* version : {"\"1.0\"", "\"1.9\""}) {
-    EXPECT_TRUE(MachineFromJson(Replaced(json, "\"1.3\"", version)).ok());
+    EXPECT_TRUE(MachineFromJson(Replaced(json, "\"1.4\"", version)).ok());
   }
   // What it cannot read it blames on the version.
-  const std::string newer = Replaced(json, "\"1.3\"", "\"1.9\"");
+  const std::string newer = Replaced(json, "\"1.4\"", "\"1.9\"");
   const std::string why = WhyNotJson(Replaced(newer, "\"src\"", "\"from\""));
   EXPECT_TRUE(Starts(why, "links[0] has an unknown field \"from\""));
-  EXPECT_NE(why.find("version 1.9; this release knows 1.3"), std::string::npos);
+  EXPECT_NE(why.find("version 1.9; this release knows 1.4"), std::string::npos);
 }
 
 std::string TwoDevices(const std::string& rest) {

@@ -70,11 +70,15 @@ class CostModel:
     by_op: Mapping[str, np.ndarray]
     by_class: Mapping[str, np.ndarray]
 
-    def predict(self, op: str, work: Work) -> np.ndarray:
-        """[2]: microseconds under the executor and inside a cluster."""
-        table = self.by_op.get(work.key)
-        if table is None:
-            table = self.by_op.get(op)
+    def own(self, key: str) -> np.ndarray | None:
+        """[2, NUM_TERMS] of a "type:kind", or else of its type; None: neither was timed."""
+        table = self.by_op.get(key)
+        return self.by_op.get(key.partition(":")[0]) if table is None else table
+
+    def predict(self, work: Work) -> np.ndarray:
+        """[2]: microseconds under the executor and inside a cluster; 0 where nothing like it
+        was timed."""
+        table = self.own(work.key)
         if table is None:
             table = self.by_class.get(work.op_class)
         if table is None:
@@ -204,7 +208,7 @@ def relative_errors(
     inside = inside_micros(cases, samples)
     for case, s, within in zip(cases, samples, inside, strict=True):
         timed = np.array([s.tf_micros, within])
-        predicted = model.predict(case.op, work_of(case))
+        predicted = model.predict(work_of(case))
         errors.append(np.abs(predicted - timed) / np.maximum(timed, _FLOOR_MICROS))
     return np.array(errors)
 

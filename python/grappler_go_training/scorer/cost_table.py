@@ -34,16 +34,14 @@ class CostTable(tf.Module):
         self._kind_columns = [columns[f"kind_{kind}"] for kind in kinds]
         # A row for each op type as it is, then one for each type of each kind.
         self._num_ops = len(vocabulary)
-        by_op = np.zeros(((1 + len(kinds)) * len(vocabulary), 2, fit.NUM_TERMS), np.float32)
-        has_own = np.zeros((len(by_op), 1, 1), np.float32)
-        for kind in (None, *kinds):
-            start = 0 if kind is None else (1 + kinds.index(kind)) * len(vocabulary)
-            for i, op in enumerate(vocabulary):
-                key = f"{op}:{kind}"
-                key = key if key in model.by_op else op
-                if key in model.by_op:
-                    by_op[start + i] = model.by_op[key]
-                    has_own[start + i] = 1.0
+        keys = [*vocabulary, *(f"{op}:{kind}" for kind in kinds for op in vocabulary)]
+        by_op = np.zeros((len(keys), 2, fit.NUM_TERMS), np.float32)
+        has_own = np.zeros((len(keys), 1, 1), np.float32)
+        for row, key in enumerate(keys):
+            own = model.own(key)
+            if own is not None:
+                by_op[row] = own
+                has_own[row] = 1.0
         self._by_class, self._by_op, self._has_own = by_class, by_op, has_own
 
     def bytes_written(self, op_features: tf.Tensor) -> tf.Tensor:
