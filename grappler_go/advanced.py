@@ -70,6 +70,12 @@ OPTIONS: Mapping[str, Option] = {
         "An optimizer's update of a variable (Adam, SGD) that is spelled out in the graph is "
         "done by TensorFlow's own kernel.",
     ),
+    "compile_loops": Option(
+        True,
+        0,
+        "A loop of small ops, as in Keras's recurrent layers, is run by XLA as a whole where "
+        "the guard can time it.",
+    ),
     "fuse_unknown_shapes": Option(
         False,
         0,

@@ -20,6 +20,7 @@ from typing import Any
 
 from grappler_go import devices as devices_lib
 from grappler_go import guard as guard_lib
+from grappler_go import loops as loops_lib
 from grappler_go import native, settings
 from grappler_go.plan_cache import PlanCacheLike
 from grappler_go.settings import DECISIONS, DevicesLike, PolicyLike
@@ -177,9 +178,17 @@ def enable(
         generation = _generation_of((*_key(config, policy), guards, careful), config)
         _switch_on(generation)
         if guards:
-            guard_lib.switch_on(guard_lib.Guarding(generation, careful))
+            guard_lib.switch_on(guard_lib.Guarding(generation, careful, _loop_settings()))
         else:
             guard_lib.switch_off()
+
+
+def _loop_settings() -> loops_lib.Settings | None:
+    """None: loops are left to TensorFlow."""
+    config = native.core().current_config()
+    if not config["compile_loops"] or not config["fusion"]:
+        return None
+    return loops_lib.Settings(config["compile_budget_s"], config["max_shapes"])
 
 
 def disable() -> None:

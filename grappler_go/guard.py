@@ -20,6 +20,9 @@ workers return before the step is done, so its time is not seen.
 A careful guard, which is what enable() switches on by itself, leaves functions with such
 ops to their plan, and those that are so large that optimising them twice would be felt; and
 it goes back to the original also where the plan seems to gain nothing.
+
+Where a function has loops that XLA can run as a whole (loops.py), what is planned and timed
+is a copy of it with these.
 """
 
 import dataclasses
@@ -29,6 +32,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from grappler_go import kernel_state, native
+from grappler_go import loops as loops_lib
 from grappler_go import report as report_lib
 from grappler_go.tuning import judge
 
@@ -48,8 +52,8 @@ GONE_BACK = "than the original, which is used from here on"
 _TUNED = "tuned: "
 
 _Call = Callable[[bytes, list[Any], int], Any]
-# Name of a function -> None: it is left to TensorFlow; else what is known of it.
-_Functions = dict[bytes, "_Trial | None"]
+# Name of a function -> that of the one to call from now on; else what is known of it.
+_Functions = dict[bytes, "_Trial | bytes"]
 
 
 class Guarding(NamedTuple):
@@ -58,10 +62,12 @@ class Guarding(NamedTuple):
     Attributes:
       generation: of the settings (control.py).
       careful: functions that two versions might not share the state of are not.
+      loops: what compiled loops keep to; None: loops are left to TensorFlow.
     """
 
     generation: int
     careful: bool
+    loops: loops_lib.Settings | None = None
 
 
 _lock = threading.Lock()
@@ -95,7 +101,7 @@ def switch_on(guarding: Guarding) -> None:
                 "which calls functions in another way than 2.16 to 2.21"
             )
         functions = _by_generation.setdefault(guarding.generation, {})
-        ctx.call_function = _guarded(ctx, functions, guarding.careful)
+        ctx.call_function = _guarded(ctx, functions, guarding)
         _current, _installed_on = guarding, ctx
 
 
@@ -115,7 +121,7 @@ def is_undecided() -> bool:
     if _current is None:
         return False
     trials = list(_by_generation[_current.generation].values())
-    return any(trial is not None and not trial.reverted for trial in trials)
+    return any(isinstance(trial, _Trial) and not trial.reverted for trial in trials)
 
 
 def _remove() -> None:
@@ -130,11 +136,13 @@ class _Trial:
     """A planned function whose first steps are timed.
 
     Attributes:
+      function: the one that was planned, with its loops compiled or as it was.
       report_ids: of its graphs.
       planned, original: seconds of steps, the first of each (None) not counted.
       reverted: the original is used.
     """
 
+    function: bytes
     report_ids: list[int]
     planned: list[float | None] = dataclasses.field(default_factory=list)
     original: list[float | None] = dataclasses.field(default_factory=list)
@@ -158,49 +166,74 @@ class _Trial:
         return found if found.slower or found.faster or rounds >= _MOST_ROUNDS else None
 
 
-def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
+def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
     """What stands in for ctx.call_function."""
     tensorflows: _Call = ctx.call_function
-    unseen = object()
+    careful = guarding.careful
     lock = threading.Lock()
 
     def call_function(name: bytes, tensor_inputs: list[Any], num_outputs: int) -> Any:
-        trial = functions.get(name, unseen)
-        if trial is None:
-            return tensorflows(name, tensor_inputs, num_outputs)
+        found = functions.get(name)
+        if isinstance(found, bytes):
+            return tensorflows(found, tensor_inputs, num_outputs)
         arguments = (name, tensor_inputs, num_outputs)
-        if trial is unseen:
+        if found is None:
             return first_call(arguments)
-        assert isinstance(trial, _Trial)
-        if trial.reverted:
+        if found.reverted:
             return as_original(arguments)
-        return timed(trial, arguments)
+        return timed(found, arguments)
 
     def first_call(arguments: tuple[bytes, list[Any], int]) -> Any:
         core = native.core()
         last = core.last_report_id()
+        name, inputs, num_outputs = arguments
+        compiled = with_loops(name, inputs)
+        planned = name if compiled is None else compiled.name
         try:
-            return tensorflows(*arguments)
+            return tensorflows(planned, inputs, num_outputs)
         finally:
             seen = core.reports(last)
-            report_lib.add_function([report["id"] for report in seen], arguments[0].decode())
+            report_lib.add_function([report["id"] for report in seen], name.decode())
+            if compiled is not None:
+                report_loops(seen, compiled.loops)
             reports = [report for report in seen if report["applied"]]
             # Recomputing buys memory with time: slower is what was asked for.
             for_memory = any(report["recomputed"] or report["ordered"] for report in reports)
-            trial = None
-            if reports and not for_memory and not (careful and is_better_left(arguments, reports)):
-                trial = _Trial([report["id"] for report in reports], planned=[None])
-            functions[arguments[0]] = trial
+            is_guess = compiled is not None or (
+                reports and not (careful and is_better_left(name, reports))
+            )
+            functions[name] = planned
+            if is_guess and not for_memory:
+                ids = [report["id"] for report in (reports or seen)]
+                functions[name] = _Trial(planned, ids, planned=[None])
 
-    def is_better_left(
-        arguments: tuple[bytes, list[Any], int], reports: list[dict[str, Any]]
-    ) -> bool:
+    def with_loops(name: bytes, inputs: list[Any]) -> loops_lib.Compiled | None:
+        if guarding.loops is None:
+            return None
+        # In doubt, and whatever this TensorFlow does otherwise than those that we know: the
+        # program gets the function that it asked for.
+        try:
+            if keeps_state(name):
+                return None
+            return loops_lib.compile_in(ctx, name, inputs, guarding.loops)
+        except Exception:
+            return None
+
+    def report_loops(seen: list[dict[str, Any]], count: int) -> None:
+        """Says so of the function's own graph, the largest."""
+        if not seen:
+            return
+        largest = max(seen, key=lambda report: report["num_nodes"])
+        note = "" if largest["applied"] else f"else left alone: {largest['outcome']}"
+        native.core().amend_report(largest["id"], True, "applied", note, count)
+
+    def is_better_left(name: bytes, reports: list[dict[str, Any]]) -> bool:
         return (
             all(report["policy"].startswith(_TUNED) for report in reports)
             # A kernel of TensorFlow's in the place of many ops is no guess.
             or not any(report["groups"] or report["moved"] for report in reports)
             or sum(report["num_nodes"] for report in reports) > _MOST_NODES
-            or keeps_state(arguments[0])
+            or keeps_state(name)
         )
 
     def keeps_state(name: bytes) -> bool:
@@ -215,7 +248,10 @@ def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
         planned = trial.next_is_planned()
         began = time.perf_counter()
         # A step that raises is no reading; the exception is the program's.
-        result = tensorflows(*arguments) if planned else as_original(arguments)
+        name, inputs, num_outputs = arguments
+        result = (
+            tensorflows(trial.function, inputs, num_outputs) if planned else as_original(arguments)
+        )
         seconds = time.perf_counter() - began
         with lock:
             readings = trial.planned if planned else trial.original
@@ -223,7 +259,7 @@ def _guarded(ctx: Any, functions: _Functions, careful: bool) -> _Call:
             found = trial.verdict()
             if found is not None:
                 _settle(trial, found, careful)
-                functions[arguments[0]] = trial if trial.reverted else None
+                functions[name] = trial if trial.reverted else trial.function
         return result
 
     def as_original(arguments: tuple[bytes, list[Any], int]) -> Any:

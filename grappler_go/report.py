@@ -26,6 +26,7 @@ class Report:
       policy: name of the policy that was asked; empty when none was.
       updates: variables whose optimizer's update, spelled out in the graph, is done by
         TensorFlow's own kernel.
+      loops: while loops, each run by XLA as a whole.
       moved: ops that were given another device.
       groups: groups of ops compiled together.
       grouped_ops: ops in those groups.
@@ -53,6 +54,7 @@ class Report:
     outcome: str = ""
     policy: str = ""
     updates: int = 0
+    loops: int = 0
     moved: int = 0
     groups: int = 0
     grouped_ops: int = 0
@@ -100,6 +102,8 @@ class Report:
         parts = []
         if self.updates:
             parts.append(f"{_count(self.updates, 'variable update')} by one kernel each")
+        if self.loops:
+            parts.append(f"{_count(self.loops, 'loop')} run by XLA")
         if self.groups:
             parts.append(f"{self.grouped_ops:,} ops in {_count(self.groups, 'group')}")
         if self.moved:
@@ -112,7 +116,8 @@ class Report:
 
     def _gain(self) -> str:
         text = ""
-        if self.micros_before > 0 and self.micros_after > 0:
+        # What loops gain is not predicted, and where nothing else changed there is nothing.
+        if 0 < self.micros_after != self.micros_before > 0:
             text += (
                 f", predicted {self.micros_before / 1e3:.3g} -> "
                 f"{self.micros_after / 1e3:.3g} ms a step"

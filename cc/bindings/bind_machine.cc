@@ -13,6 +13,7 @@
 #include "cc/cost/calibration_json.h"
 #include "cc/cost/local_machine.h"
 #include "cc/cost/op_cost.h"
+#include "cc/plan/compile_budget.h"
 #include "cc/plan/op_micros.h"
 #include "cc/plan/policy_features.h"
 
@@ -224,6 +225,10 @@ void BindMachine(py::module_& m) {
       },
       py::arg("graph"), py::arg("machine"), py::arg("device") = 0,
       "Microseconds of each op alone on one of the machine's devices.");
+  m.def("compile_seconds_of", py::overload_cast<int32_t>(&CompileSeconds),
+        py::arg("num_ops"),
+        "Predicted seconds that XLA takes to compile one group of that many "
+        "ops.");
   m.def("schema_json", &SchemaJson,
         "The policy schema: version, names of features, op vocabulary.");
   m.def("op_feature_names", &OpFeatureNames);

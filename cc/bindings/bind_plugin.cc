@@ -28,6 +28,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("search_ms", config.search_ms);
   visit("keep_memory", config.keep_memory);
   visit("fuse_updates", config.fuse_updates);
+  visit("compile_loops", config.compile_loops);
   visit("min_ops", config.min_ops);
   visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);
@@ -48,6 +49,7 @@ void VisitFields(Visitor& visit, Report& report) {
   visit("notes", report.notes);
   visit("policy", report.policy);
   visit("updates", report.updates);
+  visit("loops", report.loops);
   visit("moved", report.moved);
   visit("groups", report.groups);
   visit("grouped_ops", report.grouped_ops);
@@ -214,7 +216,7 @@ void BindPlugin(py::module_& m) {
       "What happened to each graph with an id above `after`, oldest first.");
   m.def("last_report_id", &LastReportId, "0 before the first report.");
   m.def("amend_report", &AmendReport, py::arg("id"), py::arg("applied"),
-        py::arg("outcome"), py::arg("note"),
+        py::arg("outcome"), py::arg("note"), py::arg("loops") = 0,
         "What became of a graph after it was reported.");
   m.def("clear_reports", [] { WithoutGil(&ClearReports); });
   m.def(

@@ -34,6 +34,7 @@ Json ToJson(const Report& r) {
   json["notes"] = r.notes;
   json["policy"] = r.policy;
   json["updates"] = r.updates;
+  json["loops"] = r.loops;
   json["moved"] = r.moved;
   json["groups"] = r.groups;
   json["grouped_ops"] = r.grouped_ops;
@@ -76,14 +77,15 @@ int64_t LastReportId() {
 }
 
 void AmendReport(int64_t id, bool applied, const std::string& outcome,
-                 const std::string& note) {
+                 const std::string& note, int32_t loops) {
   Log& log = TheLog();
   const std::lock_guard<std::mutex> lock(log.mutex);
   for (Report& report : log.reports) {
     if (report.id != id) continue;
     report.applied = applied;
     report.outcome = outcome;
-    report.notes.push_back(note);
+    if (!note.empty()) report.notes.push_back(note);
+    report.loops += loops;
   }
 }
 
@@ -106,7 +108,8 @@ std::string ReportLine(const Report& r) {
   if (!r.fetches.empty()) line += " -> " + r.fetches.front();
   line += ": " + r.outcome;
   if (r.applied) {
-    line += " (" + Counted(r.updates, "update") + " by one kernel, " +
+    line += " (" + Counted(r.loops, "loop") + " run by XLA, " +
+            Counted(r.updates, "update") + " by one kernel, " +
             Counted(r.grouped_ops, "op") + " in " + Counted(r.groups, "group") +
             ", " + std::to_string(r.moved) + " moved, " +
             std::to_string(r.recomputed) + " recomputed)";

@@ -25,6 +25,7 @@ struct Report {
   // What else the user should know: a record folder that cannot be written.
   std::vector<std::string> notes;
   std::string policy;
+  int32_t loops = 0;    // that XLA runs as a whole
   int32_t updates = 0;  // of variables, each done by one kernel
   int32_t moved = 0, groups = 0, grouped_ops = 0, recomputed = 0, ordered = 0;
   int32_t nodes_after = 0;
@@ -44,10 +45,11 @@ void AddReport(Report report);  // sets id
 std::vector<Report> Reports(int64_t after = 0);
 // The id of the latest; 0: there was none.
 int64_t LastReportId();
-// What became of a graph after it was reported. Does nothing when the report
-// is no longer kept.
+// What became of a graph after it was reported, and how many of its function's
+// loops had been handed to XLA before. Does nothing when the report is no longer
+// kept.
 void AmendReport(int64_t id, bool applied, const std::string& outcome,
-                 const std::string& note);
+                 const std::string& note, int32_t loops = 0);
 void ClearReports();
 std::string ReportsToJson(const std::vector<Report>& reports);
 // One line for people.

@@ -1,0 +1,540 @@
+"""Loops of a function that XLA runs as a whole.
+
+TensorFlow starts every op of every iteration of a while loop; where ops are small, as in
+the steps of a recurrent layer, that takes longer than what they compute. The pass cannot
+help: it sees a loop after TensorFlow has taken it apart into Switch and Merge, which XLA
+does not know, and Grappler lets a plugin add no functions. So this is done before: when a
+function is called for the first time, each of its loops (While, StatelessWhile) is moved
+into a function of its own, which is called with the mark that jit_compile=True sets.
+TensorLists do not cross the border of what XLA compiles: what makes them, and what reads
+them, comes along, and so does what lies between the loops of a forward pass and those of its
+backward pass, which hand lists on.
+
+XLA is asked to translate the loop before anything is replaced. Left alone are loops whose
+shapes are not all known, that draw random numbers, write variables, print or check, and
+those whose iterations take so long that starting ops does not matter.
+"""
+
+import collections
+import dataclasses
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from grappler_go import devices, native
+
+if TYPE_CHECKING:
+    from grappler_go._core import OpGraph
+
+_LOOPS = frozenset(("While", "StatelessWhile"))
+# Have functions in their attributes, and no state but that of these.
+_CALLS = _LOOPS | {"If", "StatelessIf", "Case", "StatelessCase", "PartitionedCall"}
+# Stateful, and change nothing.
+_READS = frozenset(("ReadVariableOp", "VariableShape"))
+# XLA's kernels for CPUs are far from oneDNN's at these (docs/how-it-works.md).
+_SLOW = re.compile("Conv|Pool|Cholesky|Svd|Eig|Qr|FFT")
+_RANDOM = re.compile("Random|Multinomial|Dropout|Shuffle")
+# Constants up to so many bytes are copied, not handed over: XLA computes with their values.
+_SMALL_CONSTANT = 4096
+# Of an iteration's predicted time. Rooflines are rough: less would not be seen.
+_LEAST_GAIN = 0.3
+# Microseconds that XLA takes to start one of its kernels, in a loop of its own.
+_KERNEL_MICROS = 0.5
+# And TensorFlow's executor, to start an op (kDispatchMicros in cc/cost/machine.h).
+_DISPATCH_MICROS = 1.0
+# Ops that TensorFlow makes of each variable of a loop: Merge, Switch, NextIteration.
+_OPS_OF_VARIABLE = 3
+_CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
+_SUFFIX = "_grappler_go_loops"
+# What an HLO module says first: entry_computation_layout={(f32[2]{0})->f32[3]{0}}.
+_LAYOUT = re.compile(r"entry_computation_layout=\{\(.*\)->(.*)\}")
+_SHAPE = re.compile(r"[a-z]\w*\[([\d,]*)\]")
+
+
+class _Left(Exception):
+    """A loop is left alone; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """A function with loops that XLA runs.
+
+    Attributes:
+      name: of the function that stands in for the one that was asked for.
+      loops: how many are compiled.
+    """
+
+    name: bytes
+    loops: int
+
+
+@dataclasses.dataclass
+class Settings:
+    """What compiled loops have to keep to.
+
+    Attributes:
+      compile_budget_s: predicted seconds that their compilation may take.
+      max_shapes: one function's loops are compiled for as many sets of shapes.
+    """
+
+    compile_budget_s: float = 20.0
+    max_shapes: int = 4
+
+
+_lock = threading.Lock()
+# Of inputs, by the function's name without its number, and what it is made of.
+_shapes_of: dict[tuple[str, int], set[tuple[Any, ...]]] = collections.defaultdict(set)
+
+
+def compile_in(
+    ctx: Any, function: bytes, inputs: Sequence[Any], settings: Settings
+) -> Compiled | None:
+    """Registers a copy of a function in which the loops that gain are run by XLA.
+
+    Args:
+      ctx: TensorFlow's eager context.
+      function: the name of a function that it has.
+      inputs: what it is called with: tensors and handles of variables.
+
+    Returns:
+      None: it has no loop that gains, or can be compiled.
+
+    Raises:
+      tf.errors.OpError, ValueError: TensorFlow does not let the function be read.
+    """
+    fdef = ctx.get_function_def(function.decode())
+    if not any(node.op in _LOOPS for node in fdef.node_def):
+        return None
+    key = (re.sub(r"\d+", "", function.decode()), _kinds(fdef))
+    shapes = tuple(tuple(t.shape) for t in inputs if not _is_handle(t))
+    with _lock:
+        known = _shapes_of[key]
+        if shapes not in known and len(known) >= settings.max_shapes:
+            return None
+    place = {arg.name: i for i, arg in enumerate(fdef.signature.input_arg)}
+    search = _Search(ctx, {name: inputs[i] for name, i in place.items()}, settings)
+    result, loops = search.run(fdef)
+    if loops == 0:
+        return None
+    with _lock:
+        known.add(shapes)
+    result.signature.name = function.decode() + _SUFFIX
+    ctx.add_function_def(result)
+    return Compiled(result.signature.name.encode(), loops)
+
+
+def _kinds(fdef: Any) -> int:
+    return hash(frozenset(collections.Counter(node.op for node in fdef.node_def).items()))
+
+
+@dataclasses.dataclass
+class _Region:
+    """Ops of a function that become a function of their own.
+
+    Attributes:
+      ops: of the function as a graph.
+      function: the FunctionDef.
+      arguments, results: tensors that it is given and hands out.
+      shapes: of the results, as XLA has them.
+    """
+
+    ops: set[Any]
+    function: Any
+    arguments: list[Any]
+    results: list[Any]
+    shapes: list[Any] = dataclasses.field(default_factory=list)
+
+
+class _Search:
+    """Moves one region after the other out of a function.
+
+    Attributes:
+      left: why others stay.
+    """
+
+    def __init__(self, ctx: Any, inputs: Mapping[str, Any], settings: Settings) -> None:
+        self._ctx = ctx
+        self._inputs = inputs
+        self._settings = settings
+        self._seconds = 0.0
+        self.left: dict[frozenset[str], str] = {}
+
+    def run(self, fdef: Any) -> tuple[Any, int]:
+        """The function without them, and the number of loops that went."""
+        loops = 0
+        while True:
+            # Anew each time: what a loop hands out has a shape that the next one needs.
+            editor = _Editor(self._ctx, fdef, self._inputs, loops)
+            for ops in editor.regions():
+                names = frozenset(op.name for op in ops)
+                if names in self.left:
+                    continue
+                try:
+                    region = editor.region(ops)
+                    self._check(editor, region)
+                except _Left as why:
+                    self.left[names] = str(why)
+                    continue
+                fdef = editor.without(region)
+                loops += sum(op.type in _LOOPS for op in ops)
+                break
+            else:
+                return fdef, loops
+
+    def _check(self, editor: "_Editor", region: _Region) -> None:
+        """
+        Raises:
+          _Left: it does not gain, or XLA cannot translate it.
+        """
+        num_ops = len(region.ops)
+        gains = False
+        for op in region.ops:
+            if op.type not in _LOOPS:
+                continue
+            iteration = editor.iteration(op)
+            num_ops += iteration.num_ops
+            gains = gains or iteration.gains()
+        if not gains:
+            raise _Left("starting its ops is little of what it takes")
+        seconds = float(native.core().compile_seconds_of(num_ops))
+        if self._seconds + seconds > self._settings.compile_budget_s:
+            raise _Left("there is no time to compile it")
+        self._ctx.add_function_def(region.function)
+        try:
+            region.shapes = self._translated(editor, region)
+        except _Left:
+            self._ctx.remove_function(region.function.signature.name)
+            raise
+        self._seconds += seconds
+
+    def _translated(self, editor: "_Editor", region: _Region) -> list[Any]:
+        """The shapes of the results."""
+        import tensorflow as tf
+
+        handles = []
+        for tensor in region.arguments:
+            if _is_handle(tensor):
+                if tensor.op.name not in self._inputs:
+                    raise _Left("it reads a variable that is not the function's argument")
+                handles.append(self._inputs[tensor.op.name])
+        dense = [t for t in region.arguments if not _is_handle(t)]
+        try:
+            text = self._ctx.get_compiler_ir(
+                device_name=_CPU,
+                platform_name=None,
+                function_name=region.function.signature.name,
+                flat_args=[tf.TensorSpec(editor.shape(t), t.dtype) for t in dense],
+                captured_inputs=handles,
+                stage="hlo",
+            )
+        except Exception as why:  # whatever XLA has against it
+            raise _Left(f"XLA cannot translate it: {str(why).splitlines()[0]}") from None
+        layout = _LAYOUT.search(text.decode().split("\n", 1)[0])
+        found = _SHAPE.findall(layout.group(1)) if layout else []
+        if len(found) != len(region.results):
+            raise _Left("XLA gives it other results")
+        return [tf.TensorShape([int(d) for d in dims.split(",") if d]) for dims in found]
+
+
+class _Editor:
+    """Cuts regions out of one function.
+
+    Args:
+      number: makes names unique among those of earlier cuts.
+    """
+
+    def __init__(self, ctx: Any, fdef: Any, inputs: Mapping[str, Any], number: int) -> None:
+        from tensorflow.python.framework import function_def_to_graph
+
+        self._ctx = ctx
+        self._fdef = fdef
+        self._inputs = inputs
+        self._number = number
+        handles = [inputs.get(arg.name) for arg in fdef.signature.input_arg]
+        self._shapes = _op_graph(fdef, None, handles)
+        self._graph = function_def_to_graph.function_def_to_graph(fdef)
+        _, flat = function_def_to_graph.function_def_to_graph_def(fdef)
+        self._name_in_function = {flat_name: name for name, flat_name in flat.items()}
+
+    def regions(self) -> list[set[Any]]:
+        """Those of the loops, in the order of the graph."""
+        return _regions(self._graph)
+
+    def shape(self, tensor: Any) -> Any:
+        """A tf.TensorShape: what is known of it."""
+        import tensorflow as tf
+
+        op = self._shapes.find(tensor.op.name)
+        return tf.TensorShape(None if op < 0 else self._shapes.shape(op, tensor.value_index))
+
+    def iteration(self, loop: Any) -> "_Iteration":
+        """Of one of the loops."""
+        handles = [self._inputs.get(t.op.name) if _is_handle(t) else None for t in loop.inputs]
+        return _Iteration(self._ctx, loop, [self.shape(t) for t in loop.inputs], handles)
+
+    def region(self, ops: set[Any]) -> _Region:
+        """
+        Raises:
+          _Left: it cannot be a function that XLA compiles.
+        """
+        from tensorflow.core.framework import function_pb2
+
+        nodes = {node.name: node for node in self._fdef.node_def}
+        arguments: dict[str, Any] = {}
+        constants: dict[str, Any] = {}
+        results: dict[str, Any] = {}
+        returned = set(self._fdef.ret.values())
+        for op in _in_order(ops):
+            _check_op(self._ctx, op)
+            for tensor in op.inputs:
+                if tensor.op in ops:
+                    continue
+                if _is_small_constant(tensor.op):
+                    constants[tensor.op.name] = tensor.op
+                else:
+                    arguments[tensor.name] = tensor
+            for tensor in op.outputs:
+                outside = [user for user in tensor.consumers() if user not in ops]
+                if outside or self._name_in_function[tensor.name] in returned:
+                    results[tensor.name] = tensor
+        # Handles come last: that is where XLA expects them.
+        given = sorted(arguments.values(), key=lambda t: (_is_handle(t), t.name))
+        if any(t.dtype.name == "variant" for t in [*given, *results.values()]):
+            raise _Left("a list crosses its border")
+        if not all(_is_handle(t) or self.shape(t).is_fully_defined() for t in given):
+            raise _Left("its shapes are not all known")
+        function = function_pb2.FunctionDef()
+        inside: dict[str, str] = {}
+        for i, tensor in enumerate(given):
+            argument = function.signature.input_arg.add()
+            argument.name, argument.type = f"a{i}", tensor.dtype.as_datatype_enum
+            inside[self._name_in_function[tensor.name]] = argument.name
+        for op in [*constants.values(), *_in_order(ops)]:
+            node = function.node_def.add()
+            node.CopyFrom(nodes[op.name])
+            kept = [inside.get(name, name) for name in node.input if not name.startswith("^")]
+            waits = {i.name for i in op.control_inputs if i in ops}
+            del node.input[:]
+            node.input.extend([*kept, *("^" + name for name in sorted(waits))])
+            node.device = ""
+        for i, tensor in enumerate(results.values()):
+            result = function.signature.output_arg.add()
+            result.name, result.type = f"r{i}", tensor.dtype.as_datatype_enum
+            function.ret[result.name] = self._name_in_function[tensor.name]
+        function.signature.name = f"{self._fdef.signature.name}_loop_{self._number}"
+        if any(_is_handle(tensor) for tensor in given):
+            function.signature.is_stateful = True
+        return _Region(ops, function, given, list(results.values()))
+
+    def without(self, region: _Region) -> Any:
+        """The function with a call in the place of the region, a FunctionDef of the same
+        name."""
+        from tensorflow.core.framework import function_pb2
+
+        result = function_pb2.FunctionDef()
+        result.CopyFrom(self._fdef)
+        del result.node_def[:]
+        call = self._call(region)
+        renamed = {
+            self._name_in_function[tensor.name]: f"{call.name}:output:{k}"
+            for k, tensor in enumerate(region.results)
+        }
+        gone = {op.name for op in region.ops}
+        for node in [*(n for n in self._fdef.node_def if n.name not in gone), call]:
+            copy = result.node_def.add()
+            copy.CopyFrom(node)
+            del copy.input[:]
+            controls: dict[str, None] = {}
+            for name in node.input:
+                if name.startswith("^"):
+                    controls["^" + (call.name if name[1:] in gone else name[1:])] = None
+                else:
+                    copy.input.append(renamed.get(name, name))
+            copy.input.extend(controls)
+        for key, tensor in list(result.ret.items()):
+            result.ret[key] = renamed.get(tensor, tensor)
+        for key, name in list(result.control_ret.items()):
+            result.control_ret[key] = call.name if name in gone else name
+        return result
+
+    def _call(self, region: _Region) -> Any:
+        from tensorflow.core.framework import node_def_pb2
+
+        call = node_def_pb2.NodeDef()
+        call.name = f"{_SUFFIX.strip('_')}_{self._number}"
+        stateful = region.function.signature.is_stateful
+        call.op = "StatefulPartitionedCall" if stateful else "PartitionedCall"
+        call.input.extend(self._name_in_function[t.name] for t in region.arguments)
+        waits = {i.name for op in region.ops for i in op.control_inputs if i not in region.ops}
+        call.input.extend("^" + waited for waited in sorted(waits))
+        call.attr["f"].func.name = region.function.signature.name
+        for key, tensors in (("Tin", region.arguments), ("Tout", region.results)):
+            call.attr[key].list.type.extend(t.dtype.as_datatype_enum for t in tensors)
+        for key in ("config", "config_proto", "executor_type"):
+            call.attr[key].s = b""
+        call.attr["_XlaMustCompile"].b = True
+        call.attr["_output_shapes"].list.shape.extend(s.as_proto() for s in region.shapes)
+        return call
+
+
+def _is_handle(tensor: Any) -> bool:
+    return bool(tensor.dtype.name == "resource")
+
+
+def _is_small_constant(op: Any) -> bool:
+    return op.type == "Const" and op.node_def.ByteSize() <= _SMALL_CONSTANT
+
+
+def _in_order(region: set[Any]) -> list[Any]:
+    return sorted(region, key=lambda op: op.name)
+
+
+# ---- which ops belong to a loop ----
+def _neighbours(op: Any) -> Iterator[Any]:
+    """Ops that it shares a list with."""
+    for tensor in op.inputs:
+        if tensor.dtype.name == "variant":
+            yield tensor.op
+    for tensor in op.outputs:
+        if tensor.dtype.name == "variant":
+            yield from tensor.consumers()
+
+
+def _reached(start: Iterable[Any], next_of: Any) -> set[Any]:
+    seen = set(start)
+    todo = list(seen)
+    while todo:
+        for op in next_of(todo.pop()):
+            if op not in seen:
+                seen.add(op)
+                todo.append(op)
+    return seen
+
+
+def _regions(graph: Any) -> list[set[Any]]:
+    """Disjoint sets of ops, each of a loop or several: closed under the lists that they share,
+    and with all that lies on a path from one of its ops to another, so that it can be one."""
+    users: dict[Any, list[Any]] = collections.defaultdict(list)
+    for op in graph.get_operations():
+        for before in {*(t.op for t in op.inputs), *op.control_inputs}:
+            users[before].append(op)
+
+    def closed(ops: set[Any]) -> set[Any]:
+        while True:
+            ops = _reached(ops, _neighbours)
+            after = _reached(ops, lambda op: users[op])
+            before = _reached(ops, lambda op: [*(t.op for t in op.inputs), *op.control_inputs])
+            larger = ops | (after & before)
+            if larger == ops:
+                return ops
+            ops = larger
+
+    regions: list[set[Any]] = []
+    for loop in graph.get_operations():
+        if loop.type not in _LOOPS or any(loop in region for region in regions):
+            continue
+        region = closed({loop})
+        for other in [r for r in regions if r & region]:
+            regions.remove(other)
+            region = closed(region | other)
+        regions.append(region)
+    return regions
+
+
+# ---- what may be compiled ----
+def _check_op(ctx: Any, op: Any) -> None:
+    """
+    Raises:
+      _Left: an op that XLA would not run as TensorFlow does.
+    """
+    if op.type == "Placeholder":
+        raise _Left("it is given a list")
+    if op.device and "CPU" not in op.device.upper():
+        raise _Left("it is on another device")
+    _check_type(op.type, op.op_def.is_stateful)
+    for name in _functions_of(op.node_def):
+        _check_function(ctx, name)
+
+
+def _check_function(ctx: Any, name: str) -> None:
+    from tensorflow.python.framework import op_def_registry
+
+    for node in ctx.get_function_def(name).node_def:
+        definition = op_def_registry.get(node.op)
+        if definition is None:
+            raise _Left(f"it calls {node.op}")
+        _check_type(node.op, definition.is_stateful)
+        for called in _functions_of(node):
+            _check_function(ctx, called)
+
+
+def _check_type(op_type: str, is_stateful: bool) -> None:
+    if is_stateful and op_type not in _CALLS | _READS:
+        raise _Left(f"it has a {op_type}")
+    if _RANDOM.search(op_type):
+        raise _Left(f"it draws random numbers ({op_type})")
+    if _SLOW.search(op_type):
+        raise _Left(f"XLA is slow at {op_type}")
+
+
+def _functions_of(node: Any) -> Iterator[str]:
+    for value in node.attr.values():
+        called = [value.func] if value.HasField("func") else value.list.func
+        yield from (one.name for one in called)
+
+
+# ---- what it gains ----
+def _op_graph(fdef: Any, shapes: Sequence[Any] | None, handles: Sequence[Any]) -> "OpGraph":
+    """A function in the core's form.
+
+    Args:
+      shapes: of its arguments; None: as the function has them.
+      handles: of variables among the arguments, None at the others.
+    """
+    from tensorflow.python.framework import function_def_to_graph
+    from tensorflow.python.ops import resource_variable_ops
+
+    graph_def, _ = function_def_to_graph.function_def_to_graph_def(fdef, input_shapes=shapes)
+    arguments = graph_def.node[: len(handles)]
+    for node, handle in zip(arguments, handles, strict=True):
+        if handle is None or handle.dtype.name != "resource":
+            continue
+        known = resource_variable_ops.get_eager_safe_handle_data(handle)
+        if known is None or not known.is_set:
+            continue
+        node.op = "_Arg"
+        node.attr["T"].type = node.attr["dtype"].type
+        for of in known.shape_and_type:
+            node.attr["_handle_shapes"].list.shape.add().CopyFrom(of.shape)
+            node.attr["_handle_dtypes"].list.type.append(of.dtype)
+    for node in graph_def.node:
+        if node.op in _LOOPS:
+            node.attr["_output_shapes"].CopyFrom(node.attr["output_shapes"])
+    return native.core().OpGraph(graph_def.SerializeToString(), [], [])
+
+
+class _Iteration:
+    """What one iteration of a loop takes.
+
+    Attributes:
+      num_ops: of its condition and its body.
+    """
+
+    def __init__(self, ctx: Any, loop: Any, shapes: Sequence[Any], handles: Sequence[Any]) -> None:
+        self._num_variables = len(shapes)
+        self._alone = self._compiled = 0.0
+        self.num_ops = 0
+        machine = native.core().with_local_rates(devices.machine_of(["CPU:0"]))
+        for attr in ("cond", "body"):
+            fdef = ctx.get_function_def(loop.get_attr(attr).name)
+            graph = _op_graph(fdef, shapes, handles)
+            alone, compiled = native.core().op_micros(graph, machine)
+            self._alone += float(alone.sum())
+            self._compiled += float((compiled + _KERNEL_MICROS * (compiled > 0)).sum())
+            self.num_ops += len(fdef.node_def)
+
+    def gains(self) -> bool:
+        """By rooflines, and what the machine was timed at."""
+        alone = self._alone + _DISPATCH_MICROS * _OPS_OF_VARIABLE * self._num_variables
+        return self._compiled <= (1 - _LEAST_GAIN) * alone

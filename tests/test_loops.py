@@ -1,0 +1,269 @@
+"""Loops that XLA runs as a whole: the same results, and which ones are left alone."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from helpers import executed
+
+import grappler_go
+from grappler_go import guard, loops
+
+pytestmark = pytest.mark.usefixtures("pass_off")
+
+MATRIX = tf.constant(np.random.default_rng(0).normal(size=(8, 8)) / 4, tf.float32)
+SERIES = tf.constant(np.random.default_rng(1).normal(size=(20, 8)), tf.float32)
+
+
+def counted(x):
+    for _ in tf.range(20):
+        x = tf.tanh(x @ MATRIX) * 0.9 + 0.1
+    return x
+
+
+def until_small(x):
+    steps = 0
+    while tf.reduce_max(tf.abs(x)) > 1e-2:
+        x, steps = x * 0.7, steps + 1
+    return x, steps
+
+
+def with_arrays(x):
+    found = tf.TensorArray(tf.float32, size=20)
+    for i in tf.range(20):
+        x = tf.tanh(x + SERIES[i])
+        found = found.write(i, x)
+    return found.stack(), x
+
+
+def branching(x):
+    for _ in tf.range(20):
+        x = x * 0.9 - 0.2 if tf.reduce_sum(x) > 0 else x + 1.0
+    return x
+
+
+def nested(x):
+    for i in tf.range(5):
+        for j in tf.range(4):
+            x = tf.tanh(x + tf.cast(i * j, tf.float32) / 20)
+        x = x * 0.9
+    return x
+
+
+def one_after_the_other(x):
+    rows, _ = with_arrays(x)
+    total = tf.zeros_like(x)
+    for row in rows:
+        total = tf.sigmoid(total + row)
+    return total
+
+
+def never(x):
+    for _ in tf.range(tf.cast(tf.reduce_sum(x * 0), tf.int32)):
+        x = tf.tanh(x) + 1.0
+    return x
+
+
+def recurrent():
+    layer = tf.keras.layers
+    tf.keras.utils.set_random_seed(0)
+    x = tf.keras.Input((20, 8), batch_size=4)
+    y = layer.GRU(4)(layer.LSTM(8, return_sequences=True)(x))
+    network = tf.keras.Model(x, y)
+    return (lambda x: network(x, training=False)), tf.random.stateless_normal((4, 20, 8), (1, 2))
+
+
+ROW = tf.ones((1, 8))
+PROGRAMS = {
+    "counted": lambda: (counted, ROW),
+    "until small": lambda: (until_small, ROW),
+    "with arrays": lambda: (with_arrays, tf.ones(8)),
+    "branching": lambda: (branching, ROW),
+    "nested": lambda: (nested, ROW),
+    "one after the other": lambda: (one_after_the_other, tf.ones(8)),
+    "never": lambda: (never, ROW),
+    "recurrent": recurrent,
+}
+
+
+def outputs(fn, *args):
+    return [np.asarray(t) for t in tf.nest.flatten(fn(*args))]
+
+
+def ops_of(step):
+    return {node.op for node in executed(step, ROW)[1]}
+
+
+def loops_run():
+    return sum(r.loops for r in grappler_go.reports())
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_results_are_tensorflows(name):
+    fn, x = PROGRAMS[name]()
+    expected = outputs(tf.function(fn), x)
+    grappler_go.enable()
+    step = tf.function(fn)
+    found = outputs(step, x)
+    again = outputs(step, x)  # by the guard: as TensorFlow alone runs it
+    assert loops_run() >= 1
+    for a, b, c in zip(expected, found, again, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(c, a)
+
+
+def test_a_loop_is_one_op_and_the_report_says_so():
+    grappler_go.enable()
+    assert "NextIteration" not in ops_of(tf.function(counted))
+    (report,) = [r for r in grappler_go.reports() if r.loops]
+    assert report.applied
+    assert "applied: 1 loop run by XLA" in str(report)
+
+
+def random_numbers(x):
+    for i in tf.range(20):
+        x = tf.tanh(x) + tf.random.stateless_uniform((1, 8), (i, 1))
+    return x
+
+
+COUNT = tf.Variable(tf.zeros((1, 8)))
+
+
+def writes(x):
+    for _ in tf.range(20):
+        COUNT.assign_add(tf.tanh(x))
+    return COUNT + 0.0
+
+
+def prints(x):
+    for _ in tf.range(2):
+        tf.print(x[0, 0], output_stream="file:///dev/null")
+        x = tf.tanh(x)
+    return x
+
+
+def checks(x):
+    for _ in tf.range(2):
+        tf.debugging.assert_less(x, 3.0)
+        x = tf.tanh(x)
+    return x
+
+
+def of_large_ops(x):
+    large = tf.zeros((1024, 1024))
+    for _ in tf.range(2):
+        large = large @ large
+    return x + large[0, 0]
+
+
+def convolves(x):
+    image = tf.ones((1, 4, 4, 2))
+    for _ in tf.range(3):
+        image = tf.nn.conv2d(image, tf.ones((1, 1, 2, 2)), 1, "SAME")
+    return x + image[0, 0, 0, 0]
+
+
+def calls_python(x):
+    for _ in tf.range(2):
+        x = tf.reshape(tf.py_function(lambda v: v + 1, [x], tf.float32), (1, 8))
+    return x
+
+
+@pytest.mark.parametrize(
+    "fn", [random_numbers, writes, prints, checks, of_large_ops, convolves, calls_python]
+)
+def test_left_alone(fn):
+    grappler_go.enable()
+    COUNT.assign(tf.zeros_like(COUNT))
+    tf.function(fn)(ROW)
+    assert loops_run() == 0
+
+
+def test_unknown_shapes_are_left_alone():
+    grappler_go.enable()
+    step = tf.function(counted, input_signature=[tf.TensorSpec((None, 8))])
+    step(ROW)
+    assert loops_run() == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"advanced": {"compile_loops": False}},
+        {"decisions": ("memory",)},
+        {"compile_budget_s": 0},
+        # Nobody would time it.
+        {"guard": False},
+    ],
+)
+def test_switched_off(settings):
+    grappler_go.enable(**settings)
+    tf.function(counted)(ROW)
+    assert loops_run() == 0
+
+
+def test_not_for_one_shape_after_the_other():
+    grappler_go.enable(advanced={"max_shapes": 2})
+    step = tf.function(counted, reduce_retracing=False)
+    for rows in range(1, 6):
+        step(tf.ones((rows, 8)))
+    assert loops_run() == 2
+
+
+def test_variables_are_read_as_they_are_when_the_loop_begins():
+    weight = tf.Variable(tf.ones((8,)))
+
+    def training(x):
+        total = tf.zeros((8,))
+        for _ in tf.range(20):
+            total = tf.tanh(total + weight * x)
+        weight.assign(weight * 0.5)
+        return total, weight + 0.0
+
+    def three_steps():
+        weight.assign(tf.ones((8,)))
+        step = tf.function(training)
+        return [t for _ in range(3) for t in outputs(step, tf.ones(8))]
+
+    expected = three_steps()
+    grappler_go.enable()
+    np.testing.assert_allclose(three_steps(), expected, rtol=1e-5)
+    assert loops_run() == 1
+
+
+def test_the_guard_goes_back(monkeypatch):
+    judged = guard.judge.judge
+    monkeypatch.setattr(guard.judge, "judge", lambda base, own: judged(base, [10 * s for s in own]))
+    expected = outputs(tf.function(counted), ROW)
+    grappler_go.enable()
+    step = tf.function(counted)
+    for _ in range(guard.MOST_STEPS + 2):
+        found = outputs(step, ROW)
+    np.testing.assert_array_equal(found, expected)
+    (report,) = [r for r in grappler_go.reports() if r.loops]
+    assert report.outcome.endswith(guard.GONE_BACK)
+
+
+def test_the_guard_lets_it_be(monkeypatch):
+    judged = guard.judge.judge
+    monkeypatch.setattr(guard.judge, "judge", lambda base, own: judged([10 * s for s in base], own))
+    grappler_go.enable()
+    step = tf.function(counted)
+    for _ in range(guard.MOST_STEPS + 2):
+        step(ROW)
+    functions = guard._by_generation[guard.current().generation]
+    assert list(functions.values())[-1].endswith(loops._SUFFIX.encode())
+    assert loops_run() == 1
+    grappler_go.clear_reports()
+    step(ROW)
+    assert not grappler_go.reports()  # it is the same function that runs
+
+
+def test_what_tensorflow_refuses_changes_nothing(monkeypatch):
+    def refuse(*_):
+        raise ValueError("not this one")
+
+    monkeypatch.setattr(loops._Search, "run", refuse)
+    expected = outputs(tf.function(counted), ROW)
+    grappler_go.enable()
+    np.testing.assert_array_equal(outputs(tf.function(counted), ROW), expected)
+    assert loops_run() == 0
