@@ -19,7 +19,7 @@ import collections
 import dataclasses
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from grappler_go import devices, native
@@ -32,6 +32,7 @@ _LOOPS = frozenset(("While", "StatelessWhile"))
 _CALLS = _LOOPS | {"If", "StatelessIf", "Case", "StatelessCase", "PartitionedCall"}
 # Stateful, and change nothing.
 _READS = frozenset(("ReadVariableOp", "VariableShape"))
+_PLAIN_CALLS = frozenset(("PartitionedCall", "StatefulPartitionedCall"))
 # XLA's kernels for CPUs are far from oneDNN's at these (docs/how-it-works.md).
 _SLOW = re.compile("Conv|Pool|Cholesky|Svd|Eig|Qr|FFT")
 _RANDOM = re.compile("Random|Multinomial|Dropout|Shuffle")
@@ -103,25 +104,44 @@ def compile_in(
     Raises:
       tf.errors.OpError, ValueError: TensorFlow does not let the function be read.
     """
-    fdef = ctx.get_function_def(function.decode())
-    if not any(node.op in _LOOPS for node in fdef.node_def):
+    name = function.decode()
+    if not _has_loops(ctx, name):
         return None
-    key = (re.sub(r"\d+", "", function.decode()), _kinds(fdef))
+    fdef = ctx.get_function_def(name)
+    key = (re.sub(r"\d+", "", name), _kinds(fdef))
     shapes = tuple(tuple(t.shape) for t in inputs if not _is_handle(t))
     with _lock:
         known = _shapes_of[key]
         if shapes not in known and len(known) >= settings.max_shapes:
             return None
-    place = {arg.name: i for i, arg in enumerate(fdef.signature.input_arg)}
-    search = _Search(ctx, {name: inputs[i] for name, i in place.items()}, settings)
-    result, loops = search.run(fdef)
+    handles = [t if _is_handle(t) else None for t in inputs]
+    search = _Search(ctx, settings)
+    result, loops = search.run(fdef, _Arguments(None, handles))
     if loops == 0:
         return None
     with _lock:
         known.add(shapes)
-    result.signature.name = function.decode() + _SUFFIX
+    result.signature.name = name + _SUFFIX
     ctx.add_function_def(result)
     return Compiled(result.signature.name.encode(), loops)
+
+
+def _has_loops(ctx: Any, name: str) -> bool:
+    """In itself, or in what it calls."""
+    for node in ctx.get_function_def(name).node_def:
+        if node.op in _LOOPS:
+            return True
+        if _is_call(node) and _has_loops(ctx, node.attr["f"].func.name):
+            return True
+    return False
+
+
+def _is_call(node: Any) -> bool:
+    """Of a function that is not XLA's already."""
+    if node.op not in _PLAIN_CALLS:
+        return False
+    # To look up what is not there would put it there.
+    return "_XlaMustCompile" not in node.attr or not node.attr["_XlaMustCompile"].b
 
 
 def _kinds(fdef: Any) -> int:
@@ -146,41 +166,75 @@ class _Region:
     shapes: list[Any] = dataclasses.field(default_factory=list)
 
 
-class _Search:
-    """Moves one region after the other out of a function.
+@dataclasses.dataclass(frozen=True)
+class _Arguments:
+    """What is known of a function's arguments, one by one.
 
     Attributes:
-      left: why others stay.
+      shapes: tf.TensorShape; None: what the function itself says.
+      handles: of variables; None where an argument is none, or not known here.
     """
 
-    def __init__(self, ctx: Any, inputs: Mapping[str, Any], settings: Settings) -> None:
+    shapes: Sequence[Any] | None
+    handles: Sequence[Any]
+
+
+class _Search:
+    """Moves one region after the other out of functions.
+
+    Attributes:
+      left: why others stay, by function and the names of their ops.
+    """
+
+    def __init__(self, ctx: Any, settings: Settings) -> None:
         self._ctx = ctx
-        self._inputs = inputs
         self._settings = settings
         self._seconds = 0.0
-        self.left: dict[frozenset[str], str] = {}
+        self._number = 0
+        self.left: dict[tuple[str, frozenset[str]], str] = {}
 
-    def run(self, fdef: Any) -> tuple[Any, int]:
+    def run(self, fdef: Any, arguments: _Arguments) -> tuple[Any, int]:
         """The function without them, and the number of loops that went."""
+        name = fdef.signature.name
         loops = 0
         while True:
             # Anew each time: what a loop hands out has a shape that the next one needs.
-            editor = _Editor(self._ctx, fdef, self._inputs, loops)
+            editor = _Editor(self._ctx, fdef, arguments, self._number)
             for ops in editor.regions():
-                names = frozenset(op.name for op in ops)
-                if names in self.left:
+                key = (name, frozenset(op.name for op in ops))
+                if key in self.left:
                     continue
                 try:
                     region = editor.region(ops)
                     self._check(editor, region)
                 except _Left as why:
-                    self.left[names] = str(why)
+                    self.left[key] = str(why)
                     continue
                 fdef = editor.without(region)
+                self._number += 1
                 loops += sum(op.type in _LOOPS for op in ops)
                 break
             else:
-                return fdef, loops
+                return self._within_calls(fdef, editor, loops)
+
+    def _within_calls(self, fdef: Any, editor: "_Editor", loops: int) -> tuple[Any, int]:
+        """Functions that it calls, each for itself: arguments differ from call to call."""
+        for k, node in enumerate(fdef.node_def):
+            if not _is_call(node) or not _has_loops(self._ctx, node.attr["f"].func.name):
+                continue
+            callee = self._ctx.get_function_def(node.attr["f"].func.name)
+            found, inside = self.run(callee, editor.arguments_of(node.name))
+            if inside == 0:
+                continue
+            found.signature.name = f"{callee.signature.name}{_SUFFIX}_{self._number}"
+            self._number += 1
+            self._ctx.add_function_def(found)
+            changed = type(fdef)()
+            changed.CopyFrom(fdef)
+            changed.node_def[k].attr["f"].func.name = found.signature.name
+            fdef = changed
+            loops += inside
+        return fdef, loops
 
     def _check(self, editor: "_Editor", region: _Region) -> None:
         """
@@ -212,12 +266,9 @@ class _Search:
         """The shapes of the results."""
         import tensorflow as tf
 
-        handles = []
-        for tensor in region.arguments:
-            if _is_handle(tensor):
-                if tensor.op.name not in self._inputs:
-                    raise _Left("it reads a variable that is not the function's argument")
-                handles.append(self._inputs[tensor.op.name])
+        handles = [editor.handle(t) for t in region.arguments if _is_handle(t)]
+        if any(handle is None for handle in handles):
+            raise _Left("it reads a variable that is not the function's argument")
         dense = [t for t in region.arguments if not _is_handle(t)]
         try:
             text = self._ctx.get_compiler_ir(
@@ -244,15 +295,15 @@ class _Editor:
       number: makes names unique among those of earlier cuts.
     """
 
-    def __init__(self, ctx: Any, fdef: Any, inputs: Mapping[str, Any], number: int) -> None:
+    def __init__(self, ctx: Any, fdef: Any, arguments: _Arguments, number: int) -> None:
         from tensorflow.python.framework import function_def_to_graph
 
         self._ctx = ctx
         self._fdef = fdef
-        self._inputs = inputs
         self._number = number
-        handles = [inputs.get(arg.name) for arg in fdef.signature.input_arg]
-        self._shapes = _op_graph(fdef, None, handles)
+        names = [arg.name for arg in fdef.signature.input_arg]
+        self._handles = dict(zip(names, arguments.handles, strict=True))
+        self._shapes = _op_graph(fdef, arguments)
         self._graph = function_def_to_graph.function_def_to_graph(fdef)
         _, flat = function_def_to_graph.function_def_to_graph_def(fdef)
         self._name_in_function = {flat_name: name for name, flat_name in flat.items()}
@@ -268,10 +319,18 @@ class _Editor:
         op = self._shapes.find(tensor.op.name)
         return tf.TensorShape(None if op < 0 else self._shapes.shape(op, tensor.value_index))
 
+    def handle(self, tensor: Any) -> Any:
+        """The variable's, if it is an argument of the function."""
+        return self._handles.get(tensor.op.name) if _is_handle(tensor) else None
+
+    def arguments_of(self, name: str) -> _Arguments:
+        """Of what an op calls."""
+        inputs = self._graph.get_operation_by_name(name).inputs
+        return _Arguments([self.shape(t) for t in inputs], [self.handle(t) for t in inputs])
+
     def iteration(self, loop: Any) -> "_Iteration":
         """Of one of the loops."""
-        handles = [self._inputs.get(t.op.name) if _is_handle(t) else None for t in loop.inputs]
-        return _Iteration(self._ctx, loop, [self.shape(t) for t in loop.inputs], handles)
+        return _Iteration(self._ctx, loop, self.arguments_of(loop.name))
 
     def region(self, ops: set[Any]) -> _Region:
         """
@@ -485,20 +544,17 @@ def _functions_of(node: Any) -> Iterator[str]:
 
 
 # ---- what it gains ----
-def _op_graph(fdef: Any, shapes: Sequence[Any] | None, handles: Sequence[Any]) -> "OpGraph":
-    """A function in the core's form.
-
-    Args:
-      shapes: of its arguments; None: as the function has them.
-      handles: of variables among the arguments, None at the others.
-    """
+def _op_graph(fdef: Any, arguments: _Arguments) -> "OpGraph":
+    """A function in the core's form."""
     from tensorflow.python.framework import function_def_to_graph
     from tensorflow.python.ops import resource_variable_ops
 
-    graph_def, _ = function_def_to_graph.function_def_to_graph_def(fdef, input_shapes=shapes)
-    arguments = graph_def.node[: len(handles)]
-    for node, handle in zip(arguments, handles, strict=True):
-        if handle is None or handle.dtype.name != "resource":
+    graph_def, _ = function_def_to_graph.function_def_to_graph_def(
+        fdef, input_shapes=arguments.shapes
+    )
+    of_arguments = graph_def.node[: len(arguments.handles)]
+    for node, handle in zip(of_arguments, arguments.handles, strict=True):
+        if handle is None:
             continue
         known = resource_variable_ops.get_eager_safe_handle_data(handle)
         if known is None or not known.is_set:
@@ -521,14 +577,14 @@ class _Iteration:
       num_ops: of its condition and its body.
     """
 
-    def __init__(self, ctx: Any, loop: Any, shapes: Sequence[Any], handles: Sequence[Any]) -> None:
-        self._num_variables = len(shapes)
+    def __init__(self, ctx: Any, loop: Any, arguments: _Arguments) -> None:
+        self._num_variables = len(arguments.handles)
         self._alone = self._compiled = 0.0
         self.num_ops = 0
         machine = native.core().with_local_rates(devices.machine_of(["CPU:0"]))
         for attr in ("cond", "body"):
             fdef = ctx.get_function_def(loop.get_attr(attr).name)
-            graph = _op_graph(fdef, shapes, handles)
+            graph = _op_graph(fdef, arguments)
             alone, compiled = native.core().op_micros(graph, machine)
             self._alone += float(alone.sum())
             self._compiled += float((compiled + _KERNEL_MICROS * (compiled > 0)).sum())

@@ -63,6 +63,15 @@ def never(x):
     return x
 
 
+def called(x):
+    inner = tf.function(counted)
+    return inner(x) + inner(x * 0.5), tf.function(recursed)(x)
+
+
+def recursed(x):
+    return tf.function(until_small)(x)
+
+
 def recurrent():
     layer = tf.keras.layers
     tf.keras.utils.set_random_seed(0)
@@ -81,6 +90,7 @@ PROGRAMS = {
     "nested": lambda: (nested, ROW),
     "one after the other": lambda: (one_after_the_other, tf.ones(8)),
     "never": lambda: (never, ROW),
+    "called": lambda: (called, ROW),
     "recurrent": recurrent,
 }
 
