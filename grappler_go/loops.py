@@ -38,6 +38,8 @@ _SLOW = re.compile("Conv|Pool|Cholesky|Svd|Eig|Qr|FFT")
 _RANDOM = re.compile("Random|Multinomial|Dropout|Shuffle")
 # Constants up to so many bytes are copied, not handed over: XLA computes with their values.
 _SMALL_CONSTANT = 4096
+# Reading a function again after each loop takes as long as it has ops.
+_MOST_OPS, _MOST_REGIONS = 5000, 16
 # Of an iteration's predicted time. Rooflines are rough: less would not be seen.
 _LEAST_GAIN = 0.3
 # Microseconds that XLA takes to start one of its kernels, in a loop of its own.
@@ -197,12 +199,14 @@ class _Search:
         """The function without them, and the number of loops that went."""
         name = fdef.signature.name
         loops = 0
+        if len(fdef.node_def) > _MOST_OPS:
+            return fdef, 0
         while True:
             # Anew each time: what a loop hands out has a shape that the next one needs.
             editor = _Editor(self._ctx, fdef, arguments, self._number)
             for ops in editor.regions():
                 key = (name, frozenset(op.name for op in ops))
-                if key in self.left:
+                if key in self.left or self._number >= _MOST_REGIONS:
                     continue
                 try:
                     region = editor.region(ops)

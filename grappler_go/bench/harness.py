@@ -219,7 +219,10 @@ def _asked_once(
 
 def _not_as_tuned(result: Result) -> str:
     """Why the measured process did not run what tuning found; empty where it did. Its
-    graph could be another one, or a setting could keep the pass from looking it up."""
+    graph could be another one, or a setting could keep the pass from looking it up. What is
+    found is for functions as they were; one whose loops XLA runs is another."""
+    if any(report["loops"] for report in result.reports):
+        return ""
     applied = [report for report in result.reports if report["applied"]]
     used = any(report["policy"].startswith("tuned: ") for report in applied)
     if (result.verdict == "plan" and not used) or (result.verdict == "default" and applied):
