@@ -22,7 +22,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from grappler_go import devices, native
+from grappler_go import devices, loop_lists, native
 
 if TYPE_CHECKING:
     from grappler_go._core import OpGraph
@@ -38,6 +38,7 @@ _SLOW = re.compile("Conv|Pool|Cholesky|Svd|Eig|Qr|FFT")
 _RANDOM = re.compile("Random|Multinomial|Dropout|Shuffle")
 # Constants up to so many bytes are copied, not handed over: XLA computes with their values.
 _SMALL_CONSTANT = 4096
+_MOST_ELEMENTS = 65
 # Reading a function again after each loop takes as long as it has ops.
 _MOST_OPS, _MOST_REGIONS = 5000, 16
 # Of an iteration's predicted time. Rooflines are rough: less would not be seen.
@@ -46,6 +47,12 @@ _LEAST_GAIN = 0.3
 _KERNEL_MICROS = 0.5
 # And TensorFlow's executor, to start an op (kDispatchMicros in cc/cost/machine.h).
 _DISPATCH_MICROS = 1.0
+# XLA copies what is set in a list and what is taken from it, where TensorFlow counts
+# references: microseconds per byte.
+_COPY_MICROS = 1e-4
+# Input, or output, of these that is an element.
+_COPIED = {"TensorListPushBack": 1, "TensorListSetItem": 2}
+_TAKEN = {"TensorListPopBack": 1, "TensorListGetItem": 0}
 # Ops that TensorFlow makes of each variable of a loop: Merge, Switch, NextIteration.
 _OPS_OF_VARIABLE = 3
 _CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
@@ -201,6 +208,8 @@ class _Search:
         loops = 0
         if len(fdef.node_def) > _MOST_OPS:
             return fdef, 0
+        before = _Editor(self._ctx, fdef, arguments, self._number)
+        fdef = loop_lists.without_constant_lists(self._ctx, fdef, before.dims)
         while True:
             # Anew each time: what a loop hands out has a shape that the next one needs.
             editor = _Editor(self._ctx, fdef, arguments, self._number)
@@ -246,14 +255,14 @@ class _Search:
           _Left: it does not gain, or XLA cannot translate it.
         """
         num_ops = len(region.ops)
-        gains = False
+        alone = compiled = 0.0
         for op in region.ops:
-            if op.type not in _LOOPS:
-                continue
-            iteration = editor.iteration(op)
-            num_ops += iteration.num_ops
-            gains = gains or iteration.gains()
-        if not gains:
+            if op.type in _LOOPS:
+                iteration = editor.iteration(op)
+                num_ops += iteration.num_ops
+                alone += iteration.alone
+                compiled += iteration.compiled
+        if compiled > (1 - _LEAST_GAIN) * alone:
             raise _Left("starting its ops is little of what it takes")
         seconds = float(native.core().compile_seconds_of(num_ops))
         if self._seconds + seconds > self._settings.compile_budget_s:
@@ -309,8 +318,8 @@ class _Editor:
         self._handles = dict(zip(names, arguments.handles, strict=True))
         self._shapes = _op_graph(fdef, arguments)
         self._graph = function_def_to_graph.function_def_to_graph(fdef)
-        _, flat = function_def_to_graph.function_def_to_graph_def(fdef)
-        self._name_in_function = {flat_name: name for name, flat_name in flat.items()}
+        _, self._flat = function_def_to_graph.function_def_to_graph_def(fdef)
+        self._name_in_function = {flat: name for name, flat in self._flat.items()}
 
     def regions(self) -> list[set[Any]]:
         """Those of the loops, in the order of the graph."""
@@ -322,6 +331,11 @@ class _Editor:
 
         op = self._shapes.find(tensor.op.name)
         return tf.TensorShape(None if op < 0 else self._shapes.shape(op, tensor.value_index))
+
+    def dims(self, name: str) -> list[int] | None:
+        """Of a tensor by its name in the function; None: not all are known."""
+        shape = self.shape(self._graph.get_tensor_by_name(self._flat[name]))
+        return shape.as_list() if shape.is_fully_defined() else None
 
     def handle(self, tensor: Any) -> Any:
         """The variable's, if it is an argument of the function."""
@@ -342,6 +356,7 @@ class _Editor:
           _Left: it cannot be a function that XLA compiles.
         """
         from tensorflow.core.framework import function_pb2
+        from tensorflow.python.framework import tensor_util
 
         nodes = {node.name: node for node in self._fdef.node_def}
         arguments: dict[str, Any] = {}
@@ -353,10 +368,13 @@ class _Editor:
             for tensor in op.inputs:
                 if tensor.op in ops:
                     continue
-                if _is_small_constant(tensor.op):
-                    constants[tensor.op.name] = tensor.op
-                else:
+                if tensor.name in arguments or tensor.name in constants:
+                    continue
+                value = _small_constant(tensor)
+                if value is None:
                     arguments[tensor.name] = tensor
+                else:
+                    constants[tensor.name] = value
             for tensor in op.outputs:
                 outside = [user for user in tensor.consumers() if user not in ops]
                 if outside or self._name_in_function[tensor.name] in returned:
@@ -373,7 +391,13 @@ class _Editor:
             argument = function.signature.input_arg.add()
             argument.name, argument.type = f"a{i}", tensor.dtype.as_datatype_enum
             inside[self._name_in_function[tensor.name]] = argument.name
-        for op in [*constants.values(), *_in_order(ops)]:
+        for i, (name, value) in enumerate(constants.items()):
+            node = function.node_def.add()
+            node.name, node.op = f"{_SUFFIX.strip('_')}_constant_{i}", "Const"
+            node.attr["dtype"].type = self._graph.get_tensor_by_name(name).dtype.as_datatype_enum
+            node.attr["value"].tensor.CopyFrom(tensor_util.make_tensor_proto(value))
+            inside[self._name_in_function[name]] = f"{node.name}:output:0"
+        for op in _in_order(ops):
             node = function.node_def.add()
             node.CopyFrom(nodes[op.name])
             kept = [inside.get(name, name) for name in node.input if not name.startswith("^")]
@@ -445,8 +469,18 @@ def _is_handle(tensor: Any) -> bool:
     return bool(tensor.dtype.name == "resource")
 
 
-def _is_small_constant(op: Any) -> bool:
-    return op.type == "Const" and op.node_def.ByteSize() <= _SMALL_CONSTANT
+def _small_constant(tensor: Any) -> Any:
+    """The value of a tensor that is computed from constants alone; None: it is not, or is
+    large."""
+    from tensorflow.python.framework import tensor_util
+
+    if tensor.op.type == "Const":
+        if tensor.op.node_def.ByteSize() > _SMALL_CONSTANT:
+            return None
+    # Lengths, shapes and axes. What else is constant is folded by TensorFlow.
+    elif not tensor.dtype.is_integer or tensor.shape.num_elements() not in range(_MOST_ELEMENTS):
+        return None
+    return tensor_util.try_evaluate_constant(tensor)
 
 
 def _in_order(region: set[Any]) -> list[Any]:
@@ -574,27 +608,36 @@ def _op_graph(fdef: Any, arguments: _Arguments) -> "OpGraph":
     return native.core().OpGraph(graph_def.SerializeToString(), [], [])
 
 
+def _bytes_of_elements(graph: "OpGraph") -> int:
+    """That are set in lists and taken from them."""
+    tensors = []
+    for i, op in enumerate(graph.ops):
+        if op in _TAKEN:
+            tensors.append((i, _TAKEN[op]))
+        elif op in _COPIED:
+            edge = graph.in_ptr[i] + _COPIED[op]
+            tensors.append((graph.in_src[edge], graph.in_port[edge]))
+    return sum(max(graph.output_bytes(op, port), 0) for op, port in tensors)
+
+
 class _Iteration:
-    """What one iteration of a loop takes.
+    """What one iteration of a loop takes, by rooflines and what the machine was timed at.
 
     Attributes:
+      alone, compiled: microseconds by TensorFlow's executor, and in XLA's loop.
       num_ops: of its condition and its body.
     """
 
     def __init__(self, ctx: Any, loop: Any, arguments: _Arguments) -> None:
-        self._num_variables = len(arguments.handles)
-        self._alone = self._compiled = 0.0
+        self.alone = _DISPATCH_MICROS * _OPS_OF_VARIABLE * len(arguments.handles)
+        self.compiled = 0.0
         self.num_ops = 0
         machine = native.core().with_local_rates(devices.machine_of(["CPU:0"]))
         for attr in ("cond", "body"):
             fdef = ctx.get_function_def(loop.get_attr(attr).name)
             graph = _op_graph(fdef, arguments)
             alone, compiled = native.core().op_micros(graph, machine)
-            self._alone += float(alone.sum())
-            self._compiled += float((compiled + _KERNEL_MICROS * (compiled > 0)).sum())
+            self.alone += float(alone.sum())
+            self.compiled += float((compiled + _KERNEL_MICROS * (compiled > 0)).sum())
+            self.compiled += _COPY_MICROS * _bytes_of_elements(graph)
             self.num_ops += len(fdef.node_def)
-
-    def gains(self) -> bool:
-        """By rooflines, and what the machine was timed at."""
-        alone = self._alone + _DISPATCH_MICROS * _OPS_OF_VARIABLE * self._num_variables
-        return self._compiled <= (1 - _LEAST_GAIN) * alone

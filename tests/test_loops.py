@@ -129,6 +129,95 @@ def test_a_loop_is_one_op_and_the_report_says_so():
     assert "applied: 1 loop run by XLA" in str(report)
 
 
+class Training:
+    """Steps of a small network that reads a series."""
+
+    def __init__(self, kind):
+        tf.keras.utils.set_random_seed(0)
+        layer = tf.keras.layers
+        x = tf.keras.Input((12, 3), batch_size=4)
+        hidden = getattr(layer, kind)(5, return_sequences=True)(x)
+        self.network = tf.keras.Model(x, layer.Dense(1)(layer.LSTM(4)(hidden)))
+        self.optimizer = tf.keras.optimizers.SGD(0.5)
+        self.optimizer.build(self.network.trainable_variables)
+        self.x = tf.random.stateless_normal((4, 12, 3), (1, 2))
+        self.step = tf.function(self._step)
+
+    def _step(self):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((self.network(self.x) - 1.0) ** 2)
+        variables = self.network.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    def run(self):
+        losses = [float(self.step()) for _ in range(5)]
+        return losses, [v.numpy() for v in self.network.trainable_variables]
+
+
+@pytest.mark.parametrize("kind", ["SimpleRNN", "GRU", "LSTM"])
+def test_training_is_tensorflows(kind):
+    losses, variables = Training(kind).run()
+    grappler_go.enable()
+    found_losses, found = Training(kind).run()
+    assert loops_run() == 4  # two forward, two backward
+    np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
+    for a, b in zip(variables, found, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5)
+
+
+def gradient_of(fn):
+    def with_gradient(x):
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(fn(x)[0])
+        return y, tape.gradient(y, x)
+
+    return with_gradient
+
+
+def weighted(x):
+    total = tf.zeros_like(x)
+    for i in tf.range(12):
+        total = tf.tanh(total * WEIGHT + x * SERIES[i])
+    return total, total
+
+
+def second_order(x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        _, first = gradient_of(weighted)(x)
+    return (tape.gradient(first, x),)
+
+
+WEIGHT = tf.Variable(tf.fill((8,), 0.7))
+
+
+def written_between(x):
+    """A variable that changes after the loop that reads it, before its backward pass."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, _ = weighted(x)
+        WEIGHT.assign(WEIGHT * 0.5)
+        y = tf.reduce_sum(y * WEIGHT)
+    gradient = tape.gradient(y, x)
+    WEIGHT.assign(WEIGHT * 2.0)
+    return y, gradient
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [gradient_of(weighted), gradient_of(with_arrays), second_order, written_between],
+    ids=["weighted", "with arrays", "second order", "written between"],
+)
+def test_gradients_are_tensorflows(fn):
+    x = tf.linspace(-1.0, 1.0, 8)
+    expected = outputs(tf.function(fn), x)
+    grappler_go.enable()
+    for a, b in zip(expected, outputs(tf.function(fn), x), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+
+
 def random_numbers(x):
     for i in tf.range(20):
         x = tf.tanh(x) + tf.random.stateless_uniform((1, 8), (i, 1))
