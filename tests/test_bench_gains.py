@@ -196,7 +196,7 @@ def test_a_program_is_measured_at_its_size_and_its_decision_is_kept(measured):
     assert options["rounds"] == 2
     assert options["compare_steps"] == 1
     assert row.compiled
-    assert row.decision.startswith("0 updates by kernels, 30 of 40 ops in 1 group")
+    assert row.decision.startswith("0 updates by kernels, 0 loops by XLA, 30 of 40 ops in 1 group")
     assert row.results["ours"].reports == []
 
 

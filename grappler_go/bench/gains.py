@@ -216,7 +216,7 @@ def _decided(ours: harness.Result | None) -> tuple[str, bool]:
     text = largest.outcome
     if largest.applied:
         text = (
-            f"{largest.updates:,} updates by kernels, "
+            f"{largest.updates:,} updates by kernels, {largest.loops:,} loops by XLA, "
             f"{largest.grouped_ops:,} of {largest.num_nodes:,} ops in {largest.groups:,} groups"
         )
         if largest.micros_before > 0:
@@ -224,7 +224,7 @@ def _decided(ours: harness.Result | None) -> tuple[str, bool]:
                 f", predicted {largest.micros_before / 1e3:.3g} -> "
                 f"{largest.micros_after / 1e3:.3g} ms"
             )
-    return text, any(report.groups for report in applied)
+    return text, any(report.groups or report.loops for report in applied)
 
 
 def summarize(rows: Sequence[Row]) -> Summary:
