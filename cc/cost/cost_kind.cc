@@ -34,30 +34,45 @@ bool Broadcasts(const OpGraph& graph, int32_t op) {
 }
 
 bool ReducesApart(const OpGraph& graph, int32_t op) {
-  const OpFacts facts(graph, op);
-  const TensorShape& shape = facts.input(0);
-  if (facts.num_inputs() < 2 || !shape.fully_known()) return false;
-  const int32_t axes_op = graph.inputs(op)[1].src;
-  if (!graph.has(axes_op, kConstant)) return false;
-  const ParsedTensor axes =
-      ParseTensor(AttrTensor(graph.attr(axes_op, "value")));
-  std::array<bool, TensorShape::kMaxRank> reduced{};
-  for (const int64_t value : axes.values.span()) {
-    const int axis = CanonicalAxis(value, shape.rank());
-    if (axis < 0) return false;
-    reduced[axis] = true;
-  }
+  const std::optional<ReducedAxes> reduced = AxesOf(graph, op);
+  if (!reduced.has_value()) return false;
+  const TensorShape& shape = OpFacts(graph, op).input(0);
   int runs = 0;
   bool within = false;
   for (int i = 0; i < shape.rank(); ++i) {
     if (shape.dim(i) == 1) continue;  // lies on either side
-    runs += reduced[i] && !within;
-    within = reduced[i];
+    runs += (*reduced)[i] && !within;
+    within = (*reduced)[i];
   }
   return runs > 1;
 }
 
 }  // namespace
+
+std::optional<ReducedAxes> AxesOf(const OpGraph& graph, int32_t op) {
+  const OpFacts facts(graph, op);
+  const TensorShape& shape = facts.input(0);
+  if (!shape.fully_known()) return std::nullopt;
+  ReducedAxes reduced{};
+  if (facts.type() == "BiasAddGrad") {
+    if (AttrString(facts.attr("data_format")) == "NCHW") {
+      return std::nullopt;
+    }
+    for (int i = 0; i + 1 < shape.rank(); ++i) reduced[i] = true;
+    return reduced;
+  }
+  if (facts.num_inputs() < 2) return std::nullopt;
+  const int32_t axes_op = graph.inputs(op)[1].src;
+  if (!graph.has(axes_op, kConstant)) return std::nullopt;
+  const ParsedTensor axes =
+      ParseTensor(AttrTensor(graph.attr(axes_op, "value")));
+  for (const int64_t value : axes.values.span()) {
+    const int axis = CanonicalAxis(value, shape.rank());
+    if (axis < 0) return std::nullopt;
+    reduced[axis] = true;
+  }
+  return reduced;
+}
 
 double FilterArea(const OpGraph& graph, int32_t op) {
   const OpClass op_class = graph.def(op).op_class;

@@ -11,7 +11,9 @@
 #ifndef GRAPPLER_GO_COST_COST_KIND_H_
 #define GRAPPLER_GO_COST_COST_KIND_H_
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cc/graph/op_graph.h"
@@ -26,6 +28,12 @@ CostKind CostKindOf(const OpGraph& graph, int32_t op);
 // By which timings of such ops are known: the op's type, and its kind unless it
 // is plain.
 std::string CostKey(const OpGraph& graph, int32_t op);
+
+// By axis of a reduction's input, whether it goes over it.
+using ReducedAxes = std::array<bool, TensorShape::kMaxRank>;
+
+// Nothing where the shape or the axes are not known.
+std::optional<ReducedAxes> AxesOf(const OpGraph& graph, int32_t op);
 
 // Weights that one element of a convolution's result meets, channels aside; 1
 // where the filter's shape is not known, and for any other op.

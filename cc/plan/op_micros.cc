@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cc/cost/op_cost.h"
+#include "cc/plan/fused_reduction.h"
 #include "cc/plan/group_kernels.h"
 
 namespace grappler_go {
@@ -221,6 +222,7 @@ OpMicros EstimateOpMicros(const OpGraph& graph, const Machine& machine,
     if (IsElementwise(graph, i)) {
       AddMemoryMicros(graph, i, memory, cold, alone, compiled);
     }
+    *compiled += static_cast<float>(FusedReductionMicros(graph, i));
     // Timings of the smallest ops are of many copies side by side, which two
     // threads dispatch faster than ops that wait for each other.
     if (!IsFree(op_class) && !graph.has(i, kSource | kConstant)) {

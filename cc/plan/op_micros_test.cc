@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cc/graph/attr_value.h"
 #include "cc/testing/graph_builder.h"
@@ -96,6 +97,61 @@ TEST_F(OpMicrosTest, AGroupStoresWhatItDoesNotComputeAnew) {
   EXPECT_FLOAT_EQ(Compiled("quotient"), 1 + kStored);
   EXPECT_FLOAT_EQ(Compiled("once"), 1);
   EXPECT_FLOAT_EQ(Compiled("operand"), 1 + kStored);
+}
+
+// A sum of 0.8 MB, [8, 10, 5, 500], over `axes`.
+GraphBuilder SumOf(const std::string& producer, std::vector<int32_t> axes) {
+  const auto rank = static_cast<int64_t>(axes.size());
+  return GraphBuilder()
+      .Arg("x", {8, 10, 5, 500})
+      .Arg("y", {8, 10, 5, 500})
+      .Arg("row", {500})
+      .IntConst("axes", {rank}, axes)
+      .Node("difference", "Sub", {"x", "row"}, kT)
+      .Node("product", producer, {"difference", "y"}, kT)
+      .Node("view", "Identity", {"product"}, kT)
+      .Node("sum", "Sum", {"view", "axes"},
+            {{"T", TypeAttrValue(kFloat)}, {"Tidx", TypeAttrValue(kInt32)}})
+      .Retval("out", "sum");
+}
+
+TEST_F(OpMicrosTest, ASumOfProductsOverRowsIsNotVectorized) {
+  Parse(SumOf("Mul", {0, 1, 2}));
+  EXPECT_FLOAT_EQ(Alone("sum"), 100);
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1 + 2 * 0.8f * 300) << "of x and of y";
+  Parse(SumOf("SquaredDifference", {0, 1, 2}));
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1 + 2 * 0.8f * 300);
+  Parse(SumOf("Mul", {1, 2}));
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1 + 0.8f * 200);
+}
+
+TEST_F(OpMicrosTest, OtherSumsAre) {
+  Parse(SumOf("AddV2", {0, 1, 2}));
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1);
+  Parse(SumOf("Mul", {0}));
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1);
+  for (const std::vector<int32_t>& with_innermost :
+       {std::vector<int32_t>{3}, {1, 2, 3}, {0, 1, 2, 3}, {-1, 0, 1}}) {
+    Parse(SumOf("Mul", with_innermost));
+    EXPECT_FLOAT_EQ(Compiled("sum"), 1);
+  }
+}
+
+TEST_F(OpMicrosTest, BiasGradientsAreSumsOverRows) {
+  Parse(GraphBuilder()
+            .Arg("x", {64, 64, 5, 500})
+            .Node("square", "Square", {"x"}, kT)
+            .Node("bias", "BiasAddGrad", {"square"}, kT)
+            .Node("of_argument", "BiasAddGrad", {"x"}, kT)
+            .Node("first", "BiasAddGrad", {"square"},
+                  {{"T", TypeAttrValue(kFloat)},
+                   {"data_format", StringAttrValue("NCHW")}})
+            .Retval("out", "bias")
+            .Retval("out_of_argument", "of_argument")
+            .Retval("out_first", "first"));
+  EXPECT_FLOAT_EQ(Compiled("bias"), 1 + 40.96f * 600) << "beyond the cache";
+  EXPECT_FLOAT_EQ(Compiled("of_argument"), 1);
+  EXPECT_FLOAT_EQ(Compiled("first"), 1);
 }
 
 // A chain of `count` ops that touches two megabytes with each.
