@@ -14,9 +14,11 @@ namespace {
 // Timed for sums of products of one, two and four tensors of 0.4 to 20 MB and
 // of 64 to 1,152 columns, against sums of the same with an addition in place of
 // the last multiplication. One axis: no difference. Two: the same for any
-// number of tensors. Three or more: as much for each tensor, more where they
-// do not fit into the cache.
-constexpr double kTwoAxesMicrosPerMb = 200;
+// number of tensors, more where an exp or the like is no longer vectorized
+// either (sums of swish), nothing where others read the product too and it is
+// stored. Three or more: as much for each tensor, more where they do not fit
+// into the cache.
+constexpr double kTwoAxesMicrosPerMb = 200, kFunctionMicrosPerMb = 400;
 constexpr double kCachedMicrosPerMb = 300, kMicrosPerMb = 600;
 
 // A search through what a reduction computes goes no farther than this.
@@ -58,17 +60,23 @@ int32_t BehindViews(const OpGraph& graph, int32_t op) {
   return op;
 }
 
-// How many tensors of about the size of the product it is computed from.
-int TensorsOf(const OpGraph& graph, int32_t product) {
+// What a product is computed from when it is read.
+struct Operands {
+  int tensors = 0;  // of about its size
+  bool has_function = false;
+};
+
+Operands OperandsOf(const OpGraph& graph, int32_t product) {
   const int64_t bytes = graph.bytes(product, 0);
+  Operands operands;
   std::vector<int32_t> seen{product};
-  int tensors = 0;
   for (size_t next = 0; next < seen.size(); ++next) {
     const int32_t op = seen[next];
-    const bool computed =
-        next == 0 || graph.def(op).op_class == OpClass::kElementwise;
+    const OpClass op_class = graph.def(op).op_class;
+    operands.has_function |= op_class == OpClass::kTranscendental;
+    const bool computed = next == 0 || op_class == OpClass::kElementwise;
     if (!computed || seen.size() > kMaxOps) {
-      ++tensors;
+      ++operands.tensors;
       continue;
     }
     for (const InputEdge& e : graph.inputs(op)) {
@@ -80,7 +88,15 @@ int TensorsOf(const OpGraph& graph, int32_t product) {
       }
     }
   }
-  return std::max(1, tensors);
+  return operands;
+}
+
+bool HasOneReader(const OpGraph& graph, int32_t op) {
+  int readers = 0;
+  for (const OutputEdge& e : graph.outputs(op)) {
+    readers += e.port != kControlPort;
+  }
+  return readers == 1;
 }
 
 }  // namespace
@@ -93,8 +109,14 @@ double FusedReductionMicros(const OpGraph& graph, int32_t op) {
   if (!EndsInMultiply(graph.op(product))) return 0.0;
   const auto bytes =
       static_cast<double>(std::max<int64_t>(graph.bytes(product, 0), 0));
-  if (loops == 2) return 1e-6 * bytes * kTwoAxesMicrosPerMb;
-  const double read = bytes * TensorsOf(graph, product);
+  const Operands operands = OperandsOf(graph, product);
+  if (loops == 2) {
+    if (!HasOneReader(graph, product)) return 0.0;
+    return 1e-6 * bytes *
+           (kTwoAxesMicrosPerMb +
+            (operands.has_function ? kFunctionMicrosPerMb : 0.0));
+  }
+  const double read = bytes * operands.tensors;
   return 1e-6 * read * (read > kCacheBytes ? kMicrosPerMb : kCachedMicrosPerMb);
 }
 

@@ -125,6 +125,20 @@ TEST_F(OpMicrosTest, ASumOfProductsOverRowsIsNotVectorized) {
   EXPECT_FLOAT_EQ(Compiled("sum"), 1 + 0.8f * 200);
 }
 
+TEST_F(OpMicrosTest, OverTwoAxesItMattersWhoElseReadsAndHowItIsComputed) {
+  const GraphBuilder base = GraphBuilder()
+                                .Arg("x", {8, 10, 5, 500})
+                                .IntConst("axes", {2}, {1, 2})
+                                .Node("function", "Sigmoid", {"x"}, kT)
+                                .Node("product", "Mul", {"function", "x"}, kT)
+                                .Node("sum", "Mean", {"product", "axes"}, kT)
+                                .Retval("out", "sum");
+  Parse(base);
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1 + 0.8f * (200 + 400));
+  Parse(GraphBuilder(base).Retval("stored", "product"));
+  EXPECT_FLOAT_EQ(Compiled("sum"), 1);
+}
+
 TEST_F(OpMicrosTest, OtherSumsAre) {
   Parse(SumOf("AddV2", {0, 1, 2}));
   EXPECT_FLOAT_EQ(Compiled("sum"), 1);
