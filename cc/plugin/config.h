@@ -45,9 +45,9 @@ struct Config {
   // Whether optimizers' rules that a graph spells out are done by TensorFlow's
   // kernels (rewrite/fuse_updates.h), where fusion is decided.
   bool fuse_updates = true;
-  // Loops are run by XLA as a whole, where fusion is decided. For those who hand
-  // functions over (grappler_go/loops.py): the pass sees loops that TensorFlow
-  // has taken apart.
+  // Loops are run by XLA as a whole, where fusion is decided. For those who
+  // hand functions over (grappler_go/loops.py): the pass sees loops that
+  // TensorFlow has taken apart.
   bool compile_loops = true;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;

@@ -46,8 +46,8 @@ std::vector<Report> Reports(int64_t after = 0);
 // The id of the latest; 0: there was none.
 int64_t LastReportId();
 // What became of a graph after it was reported, and how many of its function's
-// loops had been handed to XLA before. Does nothing when the report is no longer
-// kept.
+// loops had been handed to XLA before. Does nothing when the report is no
+// longer kept.
 void AmendReport(int64_t id, bool applied, const std::string& outcome,
                  const std::string& note, int32_t loops = 0);
 void ClearReports();
