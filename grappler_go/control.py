@@ -188,6 +188,9 @@ def _loop_settings() -> loops_lib.Settings | None:
     config = native.core().current_config()
     if not config["compile_loops"] or not config["fusion"]:
         return None
+    # What XLA keeps of a loop for its gradient is no memory that the pass could predict.
+    if config["memory_limit"] > 0 or config["memory_fraction"] > 0:
+        return None
     return loops_lib.Settings(config["compile_budget_s"], config["max_shapes"])
 
 

@@ -64,7 +64,7 @@ def fake(monkeypatch):
     FakeWorker.asked = []
     FakeWorker.requests = []
     FakeWorker.reports = [
-        {"applied": True, "policy": "tuned: no convolutions", "outcome": "applied"}
+        {"applied": True, "policy": "tuned: no convolutions", "outcome": "applied", "loops": 0}
     ]
     FakeWorker.step_ms = {"default": 10.0, "jit": 20.0, "auto": 10.0, "ours": 5.0, "tuned": 4.0}
     FakeWorker.fails = {}
@@ -151,7 +151,7 @@ def test_where_tuning_fails_the_others_go_on(fake):
 
 
 def test_a_plan_that_the_measured_process_did_not_use_is_a_failure(fake):
-    fake.reports = [{"applied": True, "policy": "default", "outcome": "applied"}]
+    fake.reports = [{"applied": True, "policy": "default", "outcome": "applied", "loops": 0}]
     results = harness.compare("x", modes=("ours", "tuned"), rounds=2)
     assert results["tuned"].error == "what tuning found was not used: applied"
     assert not results["ours"].error
