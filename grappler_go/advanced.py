@@ -76,6 +76,12 @@ OPTIONS: Mapping[str, Option] = {
         "A loop of small ops, as in Keras's recurrent layers, is run by XLA as a whole where "
         "the guard can time it.",
     ),
+    "flatten_rows": Option(
+        True,
+        0,
+        "Element-wise ops whose results are summed over all but the innermost axis, as in the "
+        "backward pass of a normalization, may be compiled on matrices.",
+    ),
     "fuse_unknown_shapes": Option(
         False,
         0,

@@ -38,7 +38,7 @@ class Report:
       peak_bytes_before: predicted peak memory in bytes without the plan.
       peak_bytes_after: and with it. 0 when nothing was predicted.
       left_out: reason -> number of ops for which nothing was decided.
-      timing_ms: milliseconds of each phase: parse, updates, features, policy, plan,
+      timing_ms: milliseconds of each phase: parse, updates, rows, features, policy, plan,
         rewrite, verify.
       notes: what else is worth knowing, such as a record folder that cannot be
         written.

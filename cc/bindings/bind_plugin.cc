@@ -29,6 +29,7 @@ void VisitFields(Visitor& visit, Config& config) {
   visit("keep_memory", config.keep_memory);
   visit("fuse_updates", config.fuse_updates);
   visit("compile_loops", config.compile_loops);
+  visit("flatten_rows", config.flatten_rows);
   visit("min_ops", config.min_ops);
   visit("max_shapes", config.max_shapes);
   visit("record_dir", config.record_dir);

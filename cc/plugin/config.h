@@ -49,6 +49,9 @@ struct Config {
   // hand functions over (grappler_go/loops.py): the pass sees loops that
   // TensorFlow has taken apart.
   bool compile_loops = true;
+  // Work that ends in sums over rows is done on matrices
+  // (rewrite/flatten_rows.h), where fusion is decided without a memory limit.
+  bool flatten_rows = true;
   // Graphs with fewer ops are left alone at once.
   int32_t min_ops = 16;
   // A function of which as many graphs were grouped, which differ in their

@@ -17,6 +17,7 @@
 #include "cc/plugin/capture.h"
 #include "cc/plugin/plan_cache.h"
 #include "cc/plugin/policy_runner.h"
+#include "cc/rewrite/flatten_rows.h"
 #include "cc/rewrite/fuse_updates.h"
 #include "cc/rewrite/rewrite.h"
 
@@ -111,9 +112,13 @@ class Optimization {
   bool IsWorthIt(const CachedDecision& decision);
   bool Rewrite();
 
-  // Has updates of variables done by kernels: from there on, the graph at hand
-  // is the one that comes out.
+  // Have updates of variables done by kernels, and sums over rows on matrices:
+  // from there on, the graph at hand is the one that comes out.
   void FuseUpdatesOf(const ParseOptions& options);
+  void FlattenRowsOf(const ParseOptions& options);
+  // False, and a note says so: what came out cannot be read.
+  bool TakeGraph(std::string graphdef, const ParseOptions& options,
+                 const char* what);
   // Hands out that graph where there is no plan for it.
   void ApplyUpdatesAlone();
 
@@ -143,6 +148,8 @@ class Optimization {
   OptimizeResult& result_;
   const Deadline deadline_;
   std::shared_ptr<PolicyContext> context_ = std::make_shared<PolicyContext>();
+  // Null: the graph at hand is the one to hand out where there is no plan.
+  std::shared_ptr<PolicyContext> without_plan_;
   const OpGraph& graph() const { return *context_->graph; }
 };
 
@@ -189,6 +196,11 @@ bool Optimization::Parse() {
     if (graph().has(i, kPlanned)) return LeaveAlone("already optimized");
   }
   if (config_.plan.fusion && config_.fuse_updates) FuseUpdatesOf(options);
+  const bool limits_memory =
+      config_.plan.memory_limit > 0 || config_.plan.memory_fraction > 0;
+  if (config_.plan.fusion && config_.flatten_rows && !limits_memory) {
+    FlattenRowsOf(options);
+  }
   Keep();
   if (config_.policy != nullptr) return true;
   leave_alone_ = true;
@@ -196,24 +208,42 @@ bool Optimization::Parse() {
 }
 
 void Optimization::FuseUpdatesOf(const ParseOptions& options) {
-  Report& report = result_.report;
   const Clock::time_point begin = Clock::now();
   FusedUpdates fused = FuseUpdates(graph(), options.fetches);
-  if (fused.count > 0) {
-    auto context = std::make_shared<PolicyContext>();
-    context->graphdef = std::move(fused.graphdef);
-    StatusOr<OpGraph> parsed = OpGraph::Parse(context->graphdef, options);
-    if (parsed.ok()) {
-      context->graph.emplace(std::move(*parsed));
-      context_ = std::move(context);
-      report.updates = fused.count;
-      report.fingerprint = graph().fingerprint();
-    } else {
-      report.notes.push_back("updates are left as they are: " +
-                             parsed.status().message());
-    }
+  if (fused.count > 0 &&
+      TakeGraph(std::move(fused.graphdef), options, "updates")) {
+    result_.report.updates = fused.count;
   }
   EndPhase("updates", begin);
+}
+
+void Optimization::FlattenRowsOf(const ParseOptions& options) {
+  const Clock::time_point begin = Clock::now();
+  FlattenedRows flattened = FlattenRows(graph());
+  if (flattened.ops > 0) {
+    const std::shared_ptr<PolicyContext> before = context_;
+    if (TakeGraph(std::move(flattened.graphdef), options, "sums over rows")) {
+      without_plan_ = before;
+    }
+  }
+  EndPhase("rows", begin);
+}
+
+bool Optimization::TakeGraph(std::string graphdef, const ParseOptions& options,
+                             const char* what) {
+  auto context = std::make_shared<PolicyContext>();
+  context->graphdef = std::move(graphdef);
+  StatusOr<OpGraph> parsed = OpGraph::Parse(context->graphdef, options);
+  if (!parsed.ok()) {
+    result_.report.notes.push_back(
+        std::string(what) +
+        " are left as they are: " + parsed.status().message());
+    return false;
+  }
+  context->graph.emplace(std::move(*parsed));
+  context_ = std::move(context);
+  result_.report.fingerprint = graph().fingerprint();
+  return true;
 }
 
 void Optimization::ApplyUpdatesAlone() {
@@ -223,6 +253,7 @@ void Optimization::ApplyUpdatesAlone() {
     report.updates = 0;
     return;
   }
+  if (without_plan_ != nullptr) context_ = without_plan_;
   report.notes.push_back("else left alone: " + report.outcome);
   report.outcome = "applied";
   report.applied = result_.applied = true;

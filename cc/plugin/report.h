@@ -32,9 +32,9 @@ struct Report {
   double micros_before = 0, micros_after = 0;           // predicted
   int64_t peak_bytes_before = 0, peak_bytes_after = 0;  // predicted
   std::map<std::string, int32_t> left_out;              // PlanExplanation
-  // Milliseconds: "parse", "updates", "features", "policy", "plan", "rewrite",
-  // "verify".
-  // "policy" and "plan" are missing when the decision came from the cache.
+  // Milliseconds: "parse", "updates", "rows", "features", "policy", "plan",
+  // "rewrite", "verify". "policy" and "plan" are missing when the decision came
+  // from the cache.
   std::map<std::string, double> timing_ms;
 };
 
