@@ -114,7 +114,8 @@ def compile_in(
       tf.errors.OpError, ValueError: TensorFlow does not let the function be read.
     """
     name = function.decode()
-    if not _has_loops(ctx, name):
+    # XLA is asked on this machine, and workers' devices may be others.
+    if ctx.get_server_def() is not None or not _has_loops(ctx, name):
         return None
     fdef = ctx.get_function_def(name)
     key = (re.sub(r"\d+", "", name), _kinds(fdef))
@@ -385,6 +386,8 @@ class _Editor:
             raise _Left("a list crosses its border")
         if not all(_is_handle(t) or self.shape(t).is_fully_defined() for t in given):
             raise _Left("its shapes are not all known")
+        if len({op.device for op in ops}) > 1:
+            raise _Left("it is on several devices")
         function = function_pb2.FunctionDef()
         inside: dict[str, str] = {}
         for i, tensor in enumerate(given):
@@ -450,6 +453,7 @@ class _Editor:
 
         call = node_def_pb2.NodeDef()
         call.name = f"{_SUFFIX.strip('_')}_{self._number}"
+        call.device = next(iter(region.ops)).device
         stateful = region.function.signature.is_stateful
         call.op = "StatefulPartitionedCall" if stateful else "PartitionedCall"
         call.input.extend(self._name_in_function[t.name] for t in region.arguments)

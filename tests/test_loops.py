@@ -316,6 +316,44 @@ def test_not_for_one_shape_after_the_other():
     assert loops_run() == 2
 
 
+def test_settings_that_change_compile_anew():
+    step = tf.function(counted)
+    grappler_go.enable()
+    step(ROW)
+    grappler_go.enable(min_gain=0.5)
+    step(ROW)
+    assert loops_run() == 2
+
+
+def test_a_tape_outside_of_the_function():
+    """Its forward function hands out the lists of the loop."""
+
+    def with_gradient():
+        step = tf.function(counted)
+        with tf.GradientTape() as tape:
+            tape.watch(ROW)
+            y = step(ROW)
+        return y, tape.gradient(y, ROW)
+
+    expected = outputs(with_gradient)
+    grappler_go.enable()
+    for a, b in zip(expected, outputs(with_gradient), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5)
+
+
+def test_on_another_device():
+    with tf.device("CPU:0"):
+        expected = outputs(tf.function(counted), ROW)
+    grappler_go.enable()
+
+    def placed(x):
+        with tf.device("CPU:0"):
+            return counted(x)
+
+    np.testing.assert_allclose(outputs(tf.function(placed), ROW), expected, rtol=1e-5)
+    assert loops_run() == 1
+
+
 def test_variables_are_read_as_they_are_when_the_loop_begins():
     weight = tf.Variable(tf.ones((8,)))
 
