@@ -29,11 +29,13 @@ TEST(Reports, AreReadFromOneOnAndAmended) {
   ASSERT_EQ(Reports(first).size(), 1u);
   EXPECT_EQ(LastReportId(), first + 1);
   AmendReport(first + 1, false, "undone", "it was slower");
+  AmendReport(first + 1, false, "undone", "", 2);
   AmendReport(first + 7, true, "there is none", "");
   const Report amended = Reports(first)[0];
   EXPECT_FALSE(amended.applied);
   EXPECT_EQ(amended.outcome, "undone");
   EXPECT_EQ(amended.notes, std::vector<std::string>{"it was slower"});
+  EXPECT_EQ(amended.loops, 2);
   EXPECT_EQ(Reports()[0].outcome, "");
   ClearReports();
 }
