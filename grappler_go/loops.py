@@ -138,7 +138,10 @@ def compile_in(
 
 def _has_loops(ctx: Any, name: str) -> bool:
     """In itself, or in what it calls."""
-    for node in ctx.get_function_def(name).node_def:
+    fdef = ctx.get_function_def(name)
+    if _is_xlas(fdef):
+        return False
+    for node in fdef.node_def:
         if node.op in _LOOPS:
             return True
         if _is_call(node) and _has_loops(ctx, node.attr["f"].func.name):
@@ -148,10 +151,13 @@ def _has_loops(ctx: Any, name: str) -> bool:
 
 def _is_call(node: Any) -> bool:
     """Of a function that is not XLA's already."""
-    if node.op not in _PLAIN_CALLS:
-        return False
+    return node.op in _PLAIN_CALLS and not _is_xlas(node)
+
+
+def _is_xlas(marked: Any) -> bool:
+    """A function, or a call, that jit_compile=True has been said of."""
     # To look up what is not there would put it there.
-    return "_XlaMustCompile" not in node.attr or not node.attr["_XlaMustCompile"].b
+    return "_XlaMustCompile" in marked.attr and bool(marked.attr["_XlaMustCompile"].b)
 
 
 def _kinds(fdef: Any) -> int:

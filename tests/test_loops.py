@@ -284,6 +284,15 @@ def test_left_alone(fn):
     assert loops_run() == 0
 
 
+def test_what_xla_compiles_anyway_is_left_alone():
+    grappler_go.enable()
+    jitted = tf.function(counted, jit_compile=True)
+    expected = outputs(jitted, ROW)
+    found = outputs(tf.function(lambda x: jitted(x) + 0.0), ROW)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert loops_run() == 0
+
+
 def test_unknown_shapes_are_left_alone():
     grappler_go.enable()
     step = tf.function(counted, input_signature=[tf.TensorSpec((None, 8))])
