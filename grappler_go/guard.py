@@ -45,7 +45,7 @@ MOST_STEPS = 2 * (_MOST_ROUNDS + 1)
 _MOST_NODES = 20_000
 # A plan that is neither slower nor faster beyond the noise stays, to a careful guard, if it
 # seems to gain this much: in doubt a graph is left alone.
-_LEAST_SPEEDUP = 1.02
+_LEAST_SPEEDUP = 1.05
 # How the outcome in a report ends where the plan is used no longer.
 GONE_BACK = "than the original, which is used from here on"
 # How the policy is called, in a report, whose plan grappler_go.tune() found: it ran already.
