@@ -57,6 +57,7 @@ _TAKEN = {"TensorListPopBack": 1, "TensorListGetItem": 0}
 _OPS_OF_VARIABLE = 3
 _CPU = "/job:localhost/replica:0/task:0/device:CPU:0"
 _SUFFIX = "_grappler_go_loops"
+_RESOURCE, _VARIANT = 20, 21  # types.proto
 # What an HLO module says first: entry_computation_layout={(f32[2]{0})->f32[3]{0}}.
 _LAYOUT = re.compile(r"entry_computation_layout=\{\(.*\)->(.*)\}")
 _SHAPE = re.compile(r"[a-z]\w*\[([\d,]*)\]")
@@ -301,6 +302,8 @@ class _Search:
             )
         except Exception as why:  # whatever XLA has against it
             raise _Left(f"XLA cannot translate it: {str(why).splitlines()[0]}") from None
+        if b"<=" in text:  # f32[<=8]
+            raise _Left("shapes depend on values")
         layout = _LAYOUT.search(text.decode().split("\n", 1)[0])
         found = _SHAPE.findall(layout.group(1)) if layout else []
         if len(found) != len(region.results):
@@ -323,7 +326,7 @@ class _Editor:
         self._number = number
         names = [arg.name for arg in fdef.signature.input_arg]
         self._handles = dict(zip(names, arguments.handles, strict=True))
-        self._shapes = _op_graph(fdef, arguments)
+        self._shapes, _ = _op_graph(fdef, arguments)
         self._graph = function_def_to_graph.function_def_to_graph(fdef)
         _, self._flat = function_def_to_graph.function_def_to_graph_def(fdef)
         self._name_in_function = {flat: name for name, flat in self._flat.items()}
@@ -560,6 +563,11 @@ def _check_op(ctx: Any, op: Any) -> None:
     if op.device and "CPU" not in op.device.upper():
         raise _Left("it is on another device")
     _check_type(op.type, op.op_def.is_stateful)
+    _check_list(op.node_def)
+    if op.type == "EmptyTensorList":
+        most = _small_constant(op.inputs[1])
+        if most is None or most < 0:
+            raise _Left("a list may grow without limit")
     for name in _functions_of(op.node_def):
         _check_function(ctx, name)
 
@@ -572,8 +580,19 @@ def _check_function(ctx: Any, name: str) -> None:
         if definition is None:
             raise _Left(f"it calls {node.op}")
         _check_type(node.op, definition.is_stateful)
+        _check_list(node)
         for called in _functions_of(node):
             _check_function(ctx, called)
+
+
+def _check_list(node: Any) -> None:
+    """
+    Raises:
+      _Left: a list of a length that XLA would not follow.
+    """
+    resizes = "resize_if_index_out_of_bounds"
+    if node.op == "TensorListResize" or (resizes in node.attr and node.attr[resizes].b):
+        raise _Left("a list grows")
 
 
 def _check_type(op_type: str, is_stateful: bool) -> None:
@@ -592,16 +611,21 @@ def _functions_of(node: Any) -> Iterator[str]:
 
 
 # ---- what it gains ----
-def _op_graph(fdef: Any, arguments: _Arguments) -> "OpGraph":
-    """A function in the core's form."""
+def _op_graph(fdef: Any, arguments: _Arguments) -> tuple["OpGraph", dict[str, str]]:
+    """A function in the core's form; by the names of its tensors, those in the graph."""
     from tensorflow.python.framework import function_def_to_graph
     from tensorflow.python.ops import resource_variable_ops
 
-    graph_def, _ = function_def_to_graph.function_def_to_graph_def(
+    graph_def, names = function_def_to_graph.function_def_to_graph_def(
         fdef, input_shapes=arguments.shapes
     )
     of_arguments = graph_def.node[: len(arguments.handles)]
-    for node, handle in zip(of_arguments, arguments.handles, strict=True):
+    for i, (node, handle) in enumerate(zip(of_arguments, arguments.handles, strict=True)):
+        if arguments.shapes is not None:  # before what the function itself says
+            node.attr["shape"].shape.CopyFrom(arguments.shapes[i].as_proto())
+        # No dimensions in a Placeholder's "shape" once meant that it is not known.
+        if "shape" in node.attr and not node.attr["shape"].shape.unknown_rank:
+            node.attr["_output_shapes"].list.shape.add().CopyFrom(node.attr["shape"].shape)
         if handle is None:
             continue
         known = resource_variable_ops.get_eager_safe_handle_data(handle)
@@ -615,7 +639,49 @@ def _op_graph(fdef: Any, arguments: _Arguments) -> "OpGraph":
     for node in graph_def.node:
         if node.op in _LOOPS:
             node.attr["_output_shapes"].CopyFrom(node.attr["output_shapes"])
-    return native.core().OpGraph(graph_def.SerializeToString(), [], [])
+    return native.core().OpGraph(graph_def.SerializeToString(), [], []), names
+
+
+def _is_open(graph: "OpGraph", op: int, port: int) -> bool:
+    """A tensor, no handle and no list, whose shape is not all known."""
+    if graph.dtype(op, port) in (_RESOURCE, _VARIANT):
+        return False
+    shape = graph.shape(op, port)
+    return shape is None or None in shape
+
+
+def _check_shapes(graph: "OpGraph") -> None:
+    """
+    Raises:
+      _Left: an op gives a shape that depends on values. (Of elements of lists, and of what
+        comes from another loop, XLA knows more than we do.)
+    """
+    unknown = {
+        i
+        for i in range(graph.num_ops)
+        if any(_is_open(graph, i, port) for port in range(graph.num_outputs(i)))
+    }
+    for i in unknown:
+        inputs = graph.in_src[graph.in_ptr[i] : graph.in_ptr[i + 1]]
+        known_to_xla = graph.ops[i].startswith("TensorList") or graph.ops[i] == "Placeholder"
+        if not known_to_xla and not unknown.intersection(inputs.tolist()):
+            raise _Left(f"the shape of its {graph.ops[i]} is not known")
+
+
+def _check_results(
+    graph: "OpGraph", names: dict[str, str], fdef: Any, shapes: Sequence[Any]
+) -> None:
+    """
+    Raises:
+      _Left: a variable of the loop changes its shape.
+    """
+    for result, before in zip(fdef.signature.output_arg, shapes, strict=True):
+        name, port = names[fdef.ret[result.name]].rsplit(":", 1)
+        op = graph.find(name)
+        if _is_open(graph, op, int(port)) or result.type in (_RESOURCE, _VARIANT):
+            continue
+        if before.is_fully_defined() and graph.shape(op, int(port)) != before.as_list():
+            raise _Left("the shape of a variable changes")
 
 
 def _bytes_of_elements(graph: "OpGraph") -> int:
@@ -633,6 +699,9 @@ def _bytes_of_elements(graph: "OpGraph") -> int:
 class _Iteration:
     """What one iteration of a loop takes, by rooflines and what the machine was timed at.
 
+    Raises:
+      _Left: its shapes are not all known.
+
     Attributes:
       alone, compiled: microseconds by TensorFlow's executor, and in XLA's loop.
       num_ops: of its condition and its body.
@@ -645,7 +714,10 @@ class _Iteration:
         machine = native.core().with_local_rates(devices.machine_of(["CPU:0"]))
         for attr in ("cond", "body"):
             fdef = ctx.get_function_def(loop.get_attr(attr).name)
-            graph = _op_graph(fdef, arguments)
+            graph, names = _op_graph(fdef, arguments)
+            _check_shapes(graph)
+            if attr == "body":
+                _check_results(graph, names, fdef, arguments.shapes or ())
             alone, compiled = native.core().op_micros(graph, machine)
             self.alone += float(alone.sum())
             self.compiled += float((compiled + _KERNEL_MICROS * (compiled > 0)).sum())
