@@ -213,7 +213,7 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         # In doubt, and whatever this TensorFlow does otherwise than those that we know: the
         # program gets the function that it asked for.
         try:
-            if keeps_state(name):
+            if not loops_lib.has_loops(ctx, name.decode()) or keeps_state(name):
                 return None
             return loops_lib.compile_in(ctx, name, inputs, guarding.loops)
         except Exception:

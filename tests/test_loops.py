@@ -6,7 +6,7 @@ import tensorflow as tf
 from helpers import executed
 
 import grappler_go
-from grappler_go import guard, loops
+from grappler_go import guard, loop_regions, loops
 
 pytestmark = pytest.mark.usefixtures("pass_off", "own_functions")
 
@@ -460,7 +460,7 @@ def test_the_guard_lets_it_be(monkeypatch):
     for _ in range(guard.MOST_STEPS + 2):
         step(ROW)
     functions = guard._by_generation[guard.current().generation]
-    assert list(functions.values())[-1].endswith(loops._SUFFIX.encode())
+    assert list(functions.values())[-1].endswith(loop_regions.SUFFIX.encode())
     assert loops_run() == 1
     grappler_go.clear_reports()
     step(ROW)
