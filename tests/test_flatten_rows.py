@@ -78,6 +78,13 @@ def test_where_nothing_is_compiled_the_graph_stays_as_it_was():
     assert not [name for name in ops_of(tf.function(sums)) if "grappler_go_rows" in name]
 
 
+def test_updates_alone_leave_the_rest_as_it_was():
+    grappler_go.enable(lambda features: {"fusion": np.zeros(features.graph.num_ops, np.float32)})
+    nodes = executed(Training().step)[1]
+    assert max(r.updates for r in grappler_go.reports()) > 0
+    assert not [node.name for node in nodes if "grappler_go_rows" in node.name]
+
+
 @pytest.mark.parametrize("flatten", [True, False])
 def test_compiled_it_is_on_matrices(flatten):
     expected = [t.numpy() for t in sums(X)]

@@ -6,7 +6,7 @@ import tensorflow as tf
 from helpers import executed
 
 import grappler_go
-from grappler_go import guard, loop_regions, loops
+from grappler_go import guard, loop_lists, loop_regions, loops
 
 pytestmark = pytest.mark.usefixtures("pass_off", "own_functions")
 
@@ -171,6 +171,13 @@ def test_training_is_tensorflows(kind):
     np.testing.assert_allclose(found_losses, losses, rtol=1e-4)
     for a, b in zip(variables, found, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5)
+
+
+def test_variables_are_handed_to_the_backward_pass_once():
+    grappler_go.enable()
+    nodes = executed(Training("LSTM").step)[1]
+    reads = [node.name for node in nodes if node.op == "ReadVariableOp"]
+    assert [name for name in reads if name.startswith(loop_lists._PREFIX)]
 
 
 def gradient_of(fn):

@@ -122,8 +122,7 @@ double MoreRunsMicros(const OpGraph& graph, const OpMicros& micros) {
 // The share of the step that a plan must be predicted to gain. What a boundary
 // costs is the least certain part of the prediction, so a plan of many groups
 // has to promise more than one of a single group: by an eighth for each time
-// that they double. The two plans of seven and eight effective groups that were
-// timed for this promised 1.14 and 1.16 and gained 1.07 and 1.11.
+// that they double.
 double RequiredGain(const PlanOptions& options, double groups) {
   return options.min_gain * (1.0 + std::log2(std::max(1.0, groups)) / 8);
 }

@@ -18,9 +18,9 @@ struct FlattenedRows {
 // The backward pass of a normalization multiplies tensors of [batch, height,
 // width, channels] and sums over all but the channels. XLA for CPUs fuses the
 // multiplication into the sum, which it then no longer vectorizes where it goes
-// over more than one axis (plan/fused_reduction.h): ten times slower than what
+// over more than one axis (plan/fused_reduction.h): many times slower than what
 // TensorFlow takes. On matrices of [batch * height * width, channels] the same
-// sum is one over rows, and twice as fast as TensorFlow's.
+// sum is one over rows, which is vectorized.
 //
 // In the graph that comes out, each region of element-wise ops of one such
 // shape, connected by edges, that is summed up so reads its inputs reshaped;
