@@ -191,7 +191,12 @@ def _loop_settings() -> loops_lib.Settings | None:
     # What XLA keeps of a loop for its gradient is no memory that the pass could predict.
     if config["memory_limit"] > 0 or config["memory_fraction"] > 0:
         return None
-    return loops_lib.Settings(config["compile_budget_s"], config["max_shapes"])
+    return loops_lib.Settings(
+        config["compile_budget_s"],
+        config["max_shapes"],
+        tuple(config["plan_folders"]),
+        settings.device_names(config["machine"]),
+    )
 
 
 def disable() -> None:
@@ -241,7 +246,7 @@ def refresh() -> None:
         if is_enabled():
             core = native.core()
             core.set_config(core.current_config())  # forgets what was decided
-            generation = _next_generation()
+            generation = next_generation()
             _switch_on(generation)
             guarding = guard_lib.current()
             if guarding is not None:
@@ -293,7 +298,7 @@ def capture_only() -> None:
         core = native.core()
         config = {**core.current_config(), "enabled": True, "policy": None, "capture": True}
         core.set_config({**config, "policy_spec": "", "record_dir": "", "min_ops": 0})
-        _switch_on(_next_generation())
+        _switch_on(next_generation())
 
 
 def _register() -> None:
@@ -352,14 +357,15 @@ def _key(config: Mapping[str, Any], policy: PolicyLike) -> tuple[Any, ...]:
 
 def _generation_of(key: tuple[Any, ...], config: dict[str, Any]) -> int:
     if key not in _generations:
-        _generations[key] = (_next_generation(), config)
+        _generations[key] = (next_generation(), config)
         while len(_generations) > _MAX_GENERATIONS:
             _generations.popitem(last=False)
     _generations.move_to_end(key)
     return _generations[key][0]
 
 
-def _next_generation() -> int:
+def next_generation() -> int:
+    """Of settings that never were before."""
     global _last_generation
     _last_generation -= 1
     return _last_generation

@@ -56,6 +56,29 @@ _Call = Callable[[bytes, list[Any], int], Any]
 _Functions = dict[bytes, "_Trial | bytes"]
 
 
+@dataclasses.dataclass
+class Tuning:
+    """What grappler_go.tune() wants of the hook: loops are compiled, and it times them itself.
+
+    Attributes:
+      within_s: a function whose loops are expected to take longer to compile is left as it is.
+      compiled: functions whose loops were.
+      left_out: how many were left for that.
+    """
+
+    within_s: float
+    compiled: list[loops_lib.Compiled] = dataclasses.field(default_factory=list)
+    left_out: int = 0
+
+    def takes(self, found: loops_lib.Compiled) -> bool:
+        """Whether it is to run with its loops compiled."""
+        if found.compile_s > self.within_s:
+            self.left_out += 1
+            return False
+        self.compiled.append(found)
+        return True
+
+
 class Guarding(NamedTuple):
     """What is guarded.
 
@@ -63,11 +86,13 @@ class Guarding(NamedTuple):
       generation: of the settings (control.py).
       careful: functions that two versions might not share the state of are not.
       loops: what compiled loops keep to; None: loops are left to TensorFlow.
+      tuning: None but in grappler_go.tune(), where nothing is timed here.
     """
 
     generation: int
     careful: bool
     loops: loops_lib.Settings | None = None
+    tuning: Tuning | None = None
 
 
 _lock = threading.Lock()
@@ -199,11 +224,11 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
             reports = [report for report in seen if report["applied"]]
             # Recomputing buys memory with time: slower is what was asked for.
             for_memory = any(report["recomputed"] or report["ordered"] for report in reports)
-            is_guess = compiled is not None or (
+            is_guess = (compiled is not None and not (careful and compiled.is_tuned)) or (
                 reports and not (careful and is_better_left(name, reports))
             )
             functions[name] = planned
-            if is_guess and not for_memory:
+            if is_guess and not for_memory and guarding.tuning is None:
                 ids = [report["id"] for report in (reports or seen)]
                 functions[name] = _Trial(planned, ids, planned=[None])
 
@@ -215,9 +240,12 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         try:
             if not loops_lib.has_loops(ctx, name.decode()) or keeps_state(name):
                 return None
-            return loops_lib.compile_in(ctx, name, inputs, guarding.loops)
+            found = loops_lib.compile_in(ctx, name, inputs, guarding.loops)
         except Exception:
             return None
+        if found is not None and guarding.tuning is not None and not guarding.tuning.takes(found):
+            return None
+        return found
 
     def report_loops(seen: list[dict[str, Any]], count: int) -> None:
         """Says so of the function's own graph, the largest."""

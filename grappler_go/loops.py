@@ -12,7 +12,8 @@ backward pass, which hand lists on.
 
 XLA is asked to translate the loop before anything is replaced. Left alone are loops whose
 shapes are not all known, that draw random numbers, write variables, print or check, and
-those whose iterations take so long that starting ops does not matter.
+those whose iterations take so long that starting ops does not matter; and all of a function
+for which grappler_go.tune() found that it is faster so.
 """
 
 import collections
@@ -22,7 +23,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from grappler_go import loop_lists, native
+from grappler_go import loop_keys, loop_lists, native
+from grappler_go import plan_cache as cache_lib
 from grappler_go.loop_costs import Arguments, Left
 from grappler_go.loop_lists import LOOPS
 from grappler_go.loop_regions import SUFFIX, Editor, Region, is_handle
@@ -45,10 +47,16 @@ class Compiled:
     Attributes:
       name: of the function that stands in for the one that was asked for.
       loops: how many are compiled.
+      key: of the function that was asked for, in the plan cache.
+      compile_s: predicted seconds to compile them.
+      is_tuned: just these were measured, and are faster.
     """
 
     name: bytes
     loops: int
+    key: str
+    compile_s: float
+    is_tuned: bool
 
 
 @dataclasses.dataclass
@@ -58,10 +66,14 @@ class Settings:
     Attributes:
       compile_budget_s: predicted seconds that their compilation may take.
       max_shapes: one function's loops are compiled for as many sets of shapes.
+      plan_folders: where the plan cache is.
+      devices: names of those that are configured: part of a key there.
     """
 
     compile_budget_s: float = 20.0
     max_shapes: int = 4
+    plan_folders: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
 
 
 _lock = threading.Lock()
@@ -80,7 +92,7 @@ def compile_in(
       inputs: what it is called with: tensors and handles of variables.
 
     Returns:
-      None: it has no loop that gains, or can be compiled.
+      None: it has no loop that gains, or can be compiled, or tuning found it faster without.
 
     Raises:
       tf.errors.OpError, ValueError: TensorFlow does not let the function be read.
@@ -90,10 +102,14 @@ def compile_in(
     if ctx.get_server_def() is not None:
         return None
     fdef = ctx.get_function_def(name)
-    key = (re.sub(r"\d+", "", name), _kinds(fdef))
+    key = loop_keys.key_of(ctx, fdef, inputs)
+    measured = cache_lib.find_loops(settings.plan_folders, key, settings.devices)
+    if measured is not None and measured.verdict == cache_lib.NO_LOOPS:
+        return None
+    kind = (re.sub(r"\d+", "", name), _kinds(fdef))
     shapes = tuple(tuple(t.shape) for t in inputs if not is_handle(t))
     with _lock:
-        known = _shapes_of[key]
+        known = _shapes_of[kind]
         if shapes not in known and len(known) >= settings.max_shapes:
             return None
     handles = [t if is_handle(t) else None for t in inputs]
@@ -105,7 +121,9 @@ def compile_in(
         known.add(shapes)
     result.signature.name = name + SUFFIX
     ctx.add_function_def(result)
-    return Compiled(result.signature.name.encode(), loops)
+    # Another budget may have left some of those that were measured.
+    is_tuned = measured is not None and measured.measured.get("loops") == loops
+    return Compiled(result.signature.name.encode(), loops, key, search.seconds, is_tuned)
 
 
 def has_loops(ctx: Any, name: str) -> bool:
@@ -146,12 +164,13 @@ class _Search:
 
     Attributes:
       left: why others stay, by function and the names of their ops.
+      seconds: predicted, to compile those that went.
     """
 
     def __init__(self, ctx: Any, settings: Settings) -> None:
         self._ctx = ctx
         self._settings = settings
-        self._seconds = 0.0
+        self.seconds = 0.0
         self._number = 0
         self.left: dict[tuple[str, frozenset[str]], str] = {}
 
@@ -220,7 +239,7 @@ class _Search:
         if compiled > (1 - _LEAST_GAIN) * alone:
             raise Left("starting its ops is little of what it takes")
         seconds = float(native.core().compile_seconds_of(num_ops))
-        if self._seconds + seconds > self._settings.compile_budget_s:
+        if self.seconds + seconds > self._settings.compile_budget_s:
             raise Left("there is no time to compile it")
         self._ctx.add_function_def(region.function)
         try:
@@ -228,7 +247,7 @@ class _Search:
         except Left:
             self._ctx.remove_function(region.function.signature.name)
             raise
-        self._seconds += seconds
+        self.seconds += seconds
 
     def _translated(self, editor: "Editor", region: Region) -> list[Any]:
         """The shapes of the results."""

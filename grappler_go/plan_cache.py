@@ -9,6 +9,7 @@ into.
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import os
 import pathlib
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 PlanCacheLike: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | bool | None"
 
 FORMAT = "grappler-go-tuned"
-VERSION = "1.0"  # cc/plugin/plan_cache.h reads 1.x
+VERSION = "1.1"  # cc/plugin/plan_cache.h reads 1.x
+# Verdicts on the loops of a function (loops.py): XLA runs them, or TensorFlow.
+LOOPS, NO_LOOPS = "loops", "no loops"
 
 
 def folders_of(value: PlanCacheLike) -> list[str]:
@@ -56,11 +59,12 @@ class Entry:
 
     Attributes:
       path: the file.
-      key: graph, cpu, cores, devices, tensorflow.
-      verdict: "plan" or "default".
+      key: graph, cpu, cores, devices, tensorflow; of a verdict on loops, function instead
+        of graph.
+      verdict: "plan" or "default"; "loops" or "no loops".
       measured: what was measured: default_ms, plan_ms, candidate, rounds, ...
       made: the day, as 2026-01-31.
-      plan: as a plan's file has it; None for "default".
+      plan: as a plan's file has it; None but for "plan".
       error: why the file cannot be used; empty when it can, else all but path is.
     """
 
@@ -185,20 +189,89 @@ def store(
       OSError: no folder can be written into; the message says why for each.
     """
     named = native.core().plan_cache_key(graph, machine)
+    verdict = "default" if plan is None else "plan"
+    stored = None if plan is None else json.loads(plan.to_json(graph))
+    return _store(folders, named["file_name"], named["key"], verdict, measured, stored)
+
+
+def find_loops(folders: Sequence[str], function: str, devices: Sequence[str]) -> Entry | None:
+    """The verdict on a function's loops here; None where there is none that can be used.
+
+    Args:
+      folders: where; the first that has it counts.
+      function: loop_keys.key_of() it.
+      devices: names of those that are configured.
+    """
+    if not folders:
+        return None
+    key = _loops_key(function, devices)
+    found = (read(pathlib.Path(folder) / _loops_file(key)) for folder in folders)
+    verdicts = (LOOPS, NO_LOOPS)
+    return next((e for e in found if e.verdict in verdicts and dict(e.key) == key), None)
+
+
+def store_loops(
+    folders: Sequence[str],
+    function: str,
+    devices: Sequence[str],
+    verdict: str,
+    measured: Mapping[str, Any],
+) -> str:
+    """Writes a verdict on the loops of a function, as store() does for a graph.
+
+    Args:
+      folders: as for store().
+      function, devices: as for find_loops().
+      verdict: LOOPS or NO_LOOPS.
+      measured: as for store(); and `loops`, the number of those that are compiled.
+
+    Returns:
+      The path.
+
+    Raises:
+      OSError: as store().
+    """
+    key = _loops_key(function, devices)
+    return _store(folders, _loops_file(key), key, verdict, measured, None)
+
+
+def _loops_key(function: str, devices: Sequence[str]) -> dict[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": native.core().cpu_model(),
+        "devices": sorted(devices),
+        "function": function,
+        "tensorflow": native.tensorflow().__version__,
+    }
+
+
+def _loops_file(key: Mapping[str, Any]) -> str:
+    rest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    return f"{key['function']}-{rest[:16]}.json"
+
+
+def _store(
+    folders: Sequence[str],
+    name: str,
+    key: Mapping[str, Any],
+    verdict: str,
+    measured: Mapping[str, Any],
+    plan: Mapping[str, Any] | None,
+) -> str:
     values = {
         "format": FORMAT,
         "version": VERSION,
-        "key": named["key"],
-        "verdict": "default" if plan is None else "plan",
+        "key": key,
+        "verdict": verdict,
         "measured": dict(measured),
         "made": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
-        "plan": None if plan is None else json.loads(plan.to_json(graph)),
+        "plan": plan,
     }
     text = json.dumps(values, indent=1) + "\n"
     failed = []
     for folder in folders:
         try:
-            return _write(pathlib.Path(folder), named["file_name"], text)
+            return _write(pathlib.Path(folder), name, text)
         except OSError as error:
             failed.append(f"{folder}: {error.strerror or error}")
     raise OSError("no plan cache can be written: " + ("; ".join(failed) or "none is configured"))

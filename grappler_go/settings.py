@@ -218,6 +218,11 @@ def is_default_policy(policy: PolicyLike) -> bool:
     return isinstance(policy, str) and policy == "default"
 
 
+def device_names(machine: "Machine | None") -> tuple[str, ...]:
+    """Of a machine that was configured; none where none was."""
+    return () if machine is None else tuple(device["name"] for device in machine.devices)
+
+
 def native_config(
     *,
     policy: PolicyLike,

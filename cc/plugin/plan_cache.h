@@ -6,7 +6,7 @@
 // A file appears whole or not at all (whoever writes renames), so readers take
 // no lock. It is JSON:
 //
-//   {"format": "grappler-go-tuned", "version": "1.0",
+//   {"format": "grappler-go-tuned", "version": "1.1",
 //    "key": {"graph": ..., "cpu": ..., "cores": 2, "devices": [...],
 //            "tensorflow": "2.21.0"},
 //    "verdict": "plan" or "default",
@@ -14,7 +14,9 @@
 //    "plan": {...}}            a plan's file; null for "default"
 //
 // Unknown fields are ignored; another major version is not read. The file is
-// written by grappler_go/plan_cache.py.
+// written by grappler_go/plan_cache.py. Since 1.1, files for functions with
+// loops lie beside them, which Python alone reads: "function" in the place of
+// "graph", the verdict "loops" (XLA runs them) or "no loops", and no plan.
 #ifndef GRAPPLER_GO_PLUGIN_PLAN_CACHE_H_
 #define GRAPPLER_GO_PLUGIN_PLAN_CACHE_H_
 

@@ -19,6 +19,7 @@ other; standard output and error stay the program's own. Requests:
 """
 
 import ctypes
+import math
 import os
 import sys
 import time
@@ -157,18 +158,14 @@ class Worker:
     def tune(self, request: dict[str, Any]) -> dict[str, Any]:
         """Has a plan found and stored, unless the folder has one for this very graph."""
         import grappler_go
-        from grappler_go import plan_cache, settings
 
         self._build(request)
         given = {k: v for k, v in request["settings"].items() if k in ("policy", "devices")}
-        graphs = grappler_go.capture(self._step, *self._args)
-        machine = settings.parse_devices(given.get("devices"))
-        # All graphs of a program are stored together, and the largest comes first.
-        found = graphs and plan_cache.find([request["plans"]], graphs[0].op_graph(), machine)
-        if found:
+        found = self._tuned_before(request["plans"], given.get("devices"))
+        if found is not None:
             measured = found.measured
             return {
-                "verdict": found.verdict,
+                "verdict": "default" if found.verdict == "default" else "plan",
                 "plan": measured.get("candidate", ""),
                 "tuning_s": measured.get("seconds", 0.0),
                 "budget_s": measured.get("budget_s", 0.0),
@@ -186,6 +183,23 @@ class Worker:
             "tuning_s": tuned.seconds,
             "budget_s": request["budget_s"],
         }
+
+    def _tuned_before(self, folder: str, devices: Any) -> Any:
+        """What decides for this very graph, a plan_cache.Entry; None: it has to be tuned."""
+        import grappler_go
+        from grappler_go import plan_cache, settings
+        from grappler_go.tuning.with_loops import WithLoops
+
+        machine = settings.parse_devices(devices)
+        names = settings.device_names(machine)
+        for compiled in WithLoops(lambda: self._step(*self._args), math.inf).compiled:
+            found = plan_cache.find_loops([folder], compiled.key, names)
+            # Those of all functions are, or of none.
+            if found is None or found.verdict == plan_cache.LOOPS:
+                return found
+        graphs = grappler_go.capture(self._step, *self._args)
+        # All graphs of a program are stored together, and the largest comes first.
+        return plan_cache.find([folder], graphs[0].op_graph(), machine) if graphs else None
 
     def time(self, request: dict[str, Any]) -> dict[str, Any]:
         """Milliseconds of each step, from the call to its outputs on the host."""

@@ -7,6 +7,12 @@ from grappler_go import native
 from grappler_go import plan_cache as cache_lib
 from grappler_go.cli import common
 
+_WITHOUT_PLAN = {
+    "default": "TensorFlow's default is best",
+    cache_lib.LOOPS: "XLA runs the function's loops as a whole",
+    cache_lib.NO_LOOPS: "the function's loops stay with TensorFlow",
+}
+
 
 def run(args: list[str], given: list[str] | None, as_json: bool) -> int:
     """Lists, shows or removes entries; 1 when there is none to show or one could not be
@@ -39,7 +45,7 @@ def _list(folders: list[str], as_json: bool) -> int:
         measured = entry.measured
         elsewhere = "" if entry.used_here() else f" (not here: {_elsewhere(entry)})"
         table.add_row(
-            str(entry.key.get("graph", ""))[:8],
+            str(entry.key.get("graph") or entry.key.get("function", ""))[:8],
             entry.verdict,
             f"{measured.get('default_ms', 0):.3g}",
             f"{measured.get('plan_ms', 0):.3g}",
@@ -84,7 +90,7 @@ def _show(folders: list[str], graph: str, as_json: bool) -> int:
         common.OUT.print(f"  key: {json.dumps(dict(entry.key))}", markup=False)
         common.OUT.print(f"  measured: {json.dumps(dict(entry.measured))}", markup=False)
         if entry.plan is None:
-            common.OUT.print("  TensorFlow's default is best")
+            common.OUT.print(f"  {_WITHOUT_PLAN.get(entry.verdict, entry.verdict)}")
             continue
         plan = grappler_go.Plan.from_json(json.dumps(entry.plan))
         common.OUT.print(grappler_go.plan_summary(plan), markup=False)

@@ -1,18 +1,21 @@
 """tune(): what it does, and what it returns."""
 
 import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from grappler_go import captured, control, native, settings
 from grappler_go import plan_cache as cache_lib
 from grappler_go.tuning import candidates as candidates_lib
 from grappler_go.tuning import judge
+from grappler_go.tuning.candidates import Candidate
 from grappler_go.tuning.race import Progress, Race, Runner
 from grappler_go.tuning.state import Variables
 from grappler_go.tuning.target import Target, target_of
+from grappler_go.tuning.with_loops import WithLoops
 
 # What enable() allows by itself: a plan that would be taken untuned is among those tried.
 _LEAST_COMPILE_BUDGET_S = 20.0
@@ -34,6 +37,7 @@ class Row:
         the default by more than the noise), "failed", "skipped", or "racing" where time was
         up before it could be judged.
       why: of all but the first two, in words.
+      loops: compiled as a whole.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Row:
     rounds: int
     state: str
     why: str
+    loops: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +58,8 @@ class Tuned:
 
     Attributes:
       name: of the function.
-      verdict: "plan": a plan is faster by more than the noise. "default": TensorFlow's
+      verdict: "plan": a plan (or compiled loops alone, which none of `plans` is for) is
+        faster by more than the noise. "default": TensorFlow's
         default is best. "undecided": there was not the time to tell.
       best: name of the winner; "TensorFlow's default" unless the verdict is "plan".
       speedup: of the winner over the default, on rounds of its own, after the others
@@ -66,6 +72,7 @@ class Tuned:
       notes: what else is worth knowing: what could not be put back, why nothing was
         written.
       plans: the winner's, by fingerprint of the graph; empty unless the verdict is "plan".
+      loops: how many the winner has XLA run as a whole.
     """
 
     name: str
@@ -81,6 +88,7 @@ class Tuned:
     cached: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     plans: dict[str, Any] = dataclasses.field(default_factory=dict)
+    loops: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for json.dumps; NaN where nothing was measured."""
@@ -100,6 +108,14 @@ class Tuned:
         return f"{self.name}: {text}, in {self.seconds:.0f} s"
 
 
+@dataclasses.dataclass(frozen=True)
+class _Forms:
+    """Graphs of the function as it is, and of its copy with loops compiled."""
+
+    graphs: list[captured.CapturedGraph]
+    with_loops: WithLoops
+
+
 def tune(
     fn: Callable[..., Any],
     *args: Any,
@@ -112,10 +128,11 @@ def tune(
     """Runs a function under many plans and keeps the fastest for every later process.
 
     Plans take turns with each other and with TensorFlow's default; the slower half is
-    left out again and again. The winner must be faster than the default by more than the
-    noise, or the verdict is "TensorFlow's default is best". Either goes into the plan
-    cache, where grappler_go.enable() finds it, in this process and in others on the
-    same kind of machine with the same TensorFlow.
+    left out again and again. Where the function has loops that enable() would have XLA run
+    as a whole, plans are tried with that and without. The winner must be faster than the
+    default by more than the noise, or the verdict is "TensorFlow's default is best". Either
+    goes into the plan cache, where grappler_go.enable() finds it, in this process and in
+    others on the same kind of machine with the same TensorFlow.
 
     The function runs a few hundred times. All variables of the process (weights,
     optimizer slots, metrics, generators) are put back afterwards, also when it raises;
@@ -155,7 +172,7 @@ def tune(
         target = target_of(fn, args)
         variables = Variables()
         try:
-            tuned, graphs = _tune(target, began, budget_s, policy, devices, on_progress)
+            tuned, forms = _tune(target, began, budget_s, policy, devices, on_progress)
         finally:
             control.disable()
             variables.restore()
@@ -163,7 +180,7 @@ def tune(
         left_out = ", ".join(variables.left_out)
         tuned = _noted(tuned, f"variables that could not be put back: {left_out}")
     if folders and tuned.verdict != "undecided":
-        tuned = _store(tuned, graphs, folders, devices, budget_s)
+        tuned = _store(tuned, forms, folders, devices, budget_s)
     control.forget()
     return dataclasses.replace(tuned, seconds=time.perf_counter() - began)
 
@@ -175,25 +192,33 @@ def _tune(
     policy: settings.PolicyLike,
     devices: settings.DevicesLike,
     on_progress: Callable[[Progress], None] | None,
-) -> tuple[Tuned, list[captured.CapturedGraph]]:
-    seen = captured.capture(target.run, trace=False)
+) -> tuple[Tuned, _Forms]:
+    with_loops = WithLoops(target.run, budget_s / 2)
+    seen = captured.capture(target.run, trace=False) if with_loops.compiled else with_loops.graphs
     if not seen:
         raise ValueError(
             f"{target.name}: no graph reached the pass; is it compiled with jit_compile=True?"
         )
-    # One graph may come twice, from two callers.
-    graphs = list(
-        {native.core().plan_cache_key(g.op_graph())["file_name"]: g for g in seen}.values()
-    )
-    tries = list(
-        candidates_lib.candidates(
+    forms = _Forms(_distinct(seen), with_loops)
+
+    def candidates(graphs: Sequence[captured.CapturedGraph], loops: int) -> Iterator[Candidate]:
+        return candidates_lib.candidates(
             graphs,
             policy=policy,
             devices=devices,
             compile_budget_s=max(budget_s / 2, _LEAST_COMPILE_BUDGET_S),
+            loops=loops,
         )
+
+    # In turns: where time is short, the last of both are left out.
+    pairs = itertools.zip_longest(
+        candidates(with_loops.graphs, with_loops.loops) if with_loops.loops else (),
+        candidates(forms.graphs, 0),
     )
-    runners = [Runner(one.name, _switch_to(one, devices), one.compile_s) for one in tries]
+    tries = [one for pair in pairs for one in pair if one is not None]
+    runners = [
+        Runner(one.name, _switch_to(one, devices, with_loops), one.compile_s) for one in tries
+    ]
     spent = time.perf_counter() - began
     race = Race(
         target.run,
@@ -203,16 +228,40 @@ def _tune(
         on_progress or (lambda _: None),
     )
     race.run()
-    return _result(target, race, tries, began), graphs
+    tuned = _result(target, race, tries, began)
+    if with_loops.takes_too_long:
+        tuned = _noted(
+            tuned,
+            "compiled loops were not tried: compiling them is expected to take longer than half "
+            "the budget",
+        )
+    return tuned, forms
+
+
+def _distinct(graphs: Sequence[captured.CapturedGraph]) -> list[captured.CapturedGraph]:
+    """One graph may come twice, from two callers."""
+    key = native.core().plan_cache_key
+    return list({key(graph.op_graph())["file_name"]: graph for graph in graphs}.values())
 
 
 def _decides_nothing(_: object) -> None:
     return None
 
 
-def _switch_to(one: candidates_lib.Candidate, devices: settings.DevicesLike) -> Callable[[], None]:
+def _switch_to(
+    one: Candidate, devices: settings.DevicesLike, with_loops: WithLoops
+) -> Callable[[], None]:
     # One object for each: by its identity TensorFlow keeps what it made of the plan.
-    return _switch(settings.parse_policy(list(one.plans.values())), devices)
+    plans = list(one.plans.values())
+    plain = _switch(settings.parse_policy(plans) if plans else _decides_nothing, devices)
+    if not one.loops:
+        return plain
+
+    def switch() -> None:
+        plain()
+        with_loops.switch_on()
+
+    return switch
 
 
 def _switch(policy: settings.PolicyLike, devices: settings.DevicesLike) -> Callable[[], None]:
@@ -231,20 +280,18 @@ def _switch(policy: settings.PolicyLike, devices: settings.DevicesLike) -> Calla
     return switch
 
 
-def _result(
-    target: Target, race: Race, tries: Sequence[candidates_lib.Candidate], began: float
-) -> Tuned:
-    rows = [_row(race.default, 0, 0, race.default)]
+def _result(target: Target, race: Race, tries: Sequence[Candidate], began: float) -> Tuned:
+    rows = [_row(race.default, Candidate("TensorFlow's default", {}, 0.0), race.default)]
     rows += [
-        _row(runner, one.num_groups, one.num_ops, race.default)
-        for runner, one in zip(race.others, tries, strict=True)
+        _row(runner, one, race.default) for runner, one in zip(race.others, tries, strict=True)
     ]
-    verdict, best, plans = "undecided", "TensorFlow's default", {}
+    verdict, best, plans, loops = "undecided", "TensorFlow's default", {}, 0
     notes = list(target.notes)
     judged = race.verdict
     if judged is not None and judged.faster and race.winner is not None:
         verdict, best = "plan", race.winner.name
-        plans = dict(tries[race.others.index(race.winner)].plans)
+        won = tries[race.others.index(race.winner)]
+        plans, loops = dict(won.plans), won.loops
     elif judged is not None or all(r.state in ("slower", "failed") for r in race.others):
         # With nothing to compile there is nothing to try.
         verdict = "default"
@@ -261,25 +308,27 @@ def _result(
         low=judged.low if judged is not None else math.nan,
         high=judged.high if judged is not None else math.nan,
         table=tuple(rows),
-        graphs=len({f for one in tries for f in one.plans}),
+        graphs=len({f for one in tries if not one.loops for f in one.plans}),
         seconds=time.perf_counter() - began,
         compile_seconds=sum(r.first_s for r in race.others if not math.isnan(r.first_s)),
         notes=tuple(notes),
         plans=plans,
+        loops=loops,
     )
 
 
-def _row(runner: Runner, groups: int, ops: int, default: Runner) -> Row:
+def _row(runner: Runner, one: Candidate, default: Runner) -> Row:
     return Row(
         runner.name,
-        groups,
-        ops,
+        one.num_groups,
+        one.num_ops,
         runner.first_s,
         judge.median(runner.readings) * 1e3,
         1.0 if runner is default else runner.ratio,
         len(runner.readings),
         "default" if runner is default else runner.state,
         runner.why,
+        one.loops,
     )
 
 
@@ -289,7 +338,7 @@ def _noted(tuned: Tuned, note: str) -> Tuned:
 
 def _store(
     tuned: Tuned,
-    graphs: Sequence[captured.CapturedGraph],
+    forms: _Forms,
     folders: Sequence[str],
     devices: settings.DevicesLike,
     budget_s: float,
@@ -308,7 +357,7 @@ def _store(
         "budget_s": budget_s,
     }
     written, failed = [], ""
-    for graph in graphs:
+    for graph in _distinct(forms.with_loops.graphs) if tuned.loops else forms.graphs:
         op_graph = graph.op_graph()
         plan = tuned.plans.get(op_graph.fingerprint)
         if op_graph.num_ops < 16 and plan is None:
@@ -317,5 +366,15 @@ def _store(
             written.append(cache_lib.store(folders, op_graph, machine, plan, measured))
         except OSError as error:
             failed = str(error)
+    # Only what was run was judged.
+    if any(row.loops and not math.isnan(row.first_s) for row in tuned.table):
+        verdict = cache_lib.LOOPS if tuned.loops else cache_lib.NO_LOOPS
+        names = settings.device_names(machine)
+        for one in forms.with_loops.compiled:
+            of_loops = {**measured, "loops": one.loops}
+            try:
+                written.append(cache_lib.store_loops(folders, one.key, names, verdict, of_loops))
+            except OSError as error:
+                failed = str(error)
     tuned = dataclasses.replace(tuned, cached=tuple(written))
     return _noted(tuned, failed) if failed else tuned

@@ -35,11 +35,13 @@ class Candidate:
       name: the way.
       plans: by fingerprint; graphs for which nothing was decided are missing.
       compile_s: predicted seconds to compile all groups.
+      loops: compiled as a whole before the graphs are planned; they are compiled by now.
     """
 
     name: str
     plans: Mapping[str, "Plan"]
     compile_s: float
+    loops: int = 0
 
     @property
     def num_groups(self) -> int:
@@ -58,6 +60,7 @@ def candidates(
     policy: settings.PolicyLike = "default",
     devices: settings.DevicesLike = None,
     compile_budget_s: float = 60.0,
+    loops: int = 0,
 ) -> Iterator[Candidate]:
     """All that differ, the most promising first.
 
@@ -66,6 +69,7 @@ def candidates(
       policy: whose plans are tried at several settings.
       devices: as for grappler_go.enable().
       compile_budget_s: a plan leaves groups out to compile within it.
+      loops: so many are compiled in these graphs, which may be all that is done.
 
     Raises:
       ValueError, TypeError, OSError: an argument, as for grappler_go.enable().
@@ -73,11 +77,13 @@ def candidates(
     base = settings.parse_policy(policy)
     maker = _Maker(graphs, base, devices, compile_budget_s)
     seen = set()
+    if loops:
+        yield Candidate("loops compiled, nothing else", {}, 0.0, loops)
     for made in maker.all():
         key = tuple(sorted((f, _groups(plan).tobytes()) for f, plan in made.plans.items()))
         if made.plans and key not in seen:
             seen.add(key)
-            yield made
+            yield _with_loops(made, loops) if loops else made
 
 
 class _Maker:
@@ -151,6 +157,10 @@ def _named(name: str, plans: "Mapping[str, Plan]") -> Candidate:
         plan.policy = f"tuned: {name}"
     seconds = sum(native.core().compile_seconds(plan) for plan in plans.values())
     return Candidate(name, plans, seconds)
+
+
+def _with_loops(made: Candidate, loops: int) -> Candidate:
+    return dataclasses.replace(_named(f"loops compiled; {made.name}", made.plans), loops=loops)
 
 
 def _groups(plan: "Plan") -> Any:
