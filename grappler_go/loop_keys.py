@@ -45,8 +45,7 @@ def _digest(ctx: Any, fdef: Any, known: dict[str, bytes]) -> bytes:
         return known[name]
     places = {arg.name: f"argument {i}" for i, arg in enumerate(fdef.signature.input_arg)}
     places.update((node.name, str(i)) for i, node in enumerate(fdef.node_def))
-    jit = _JIT in fdef.attr and fdef.attr[_JIT].b
-    hashed = hashlib.sha256(repr(([a.type for a in fdef.signature.input_arg], jit)).encode())
+    hashed = hashlib.sha256(repr([arg.type for arg in fdef.signature.input_arg]).encode())
 
     def of_function(called: str) -> bytes:
         return _digest(ctx, ctx.get_function_def(called), known)

@@ -113,6 +113,8 @@ def test_each_form_runs_as_its_row_says(monkeypatch):
             assert (nodes[f"plan:tuned: {row.name}"] == small) == bool(row.loops)
     idle = [r.num_nodes == small for r in reports if "decides_nothing" in r.policy]
     assert sorted(idle) == [False, True]  # the default, and loops alone
+    # Nobody else takes turns.
+    assert not any("guard:" in note for report in reports for note in report.notes)
 
 
 def test_a_plan_with_loops_compiled_is_used_later(tmp_path, monkeypatch):
@@ -204,6 +206,7 @@ def test_an_entry_that_cannot_be_used_is_passed_over(tmp_path, monkeypatch, dama
     pathlib.Path(path).write_text(text[:40] if damage == "cut" else text)
     with grappler_go.scope(plan_cache=tmp_path):
         tf.function(recurrence)(X)
+        assert guard.is_undecided()
     assert own_report().loops == 1
 
 
@@ -248,6 +251,23 @@ def key(fn, *args):
     inputs = [*args, *concrete.captured_inputs]
     ctx = context.context()
     return loop_keys.key_of(ctx, ctx.get_function_def(concrete.function_def.signature.name), inputs)
+
+
+def test_a_key_does_not_depend_on_names():
+    @tf.custom_gradient
+    def halved(x):
+        return x * 0.5, lambda dy: dy
+
+    def named(x):
+        with tf.name_scope("in_a_scope"):
+            return only_a_loop(x)
+
+    def with_gradient(x):
+        return halved(only_a_loop(x))
+
+    assert key(named, X) == key(only_a_loop, X)
+    # TensorFlow numbers them.
+    assert key(with_gradient, X) == key(with_gradient, X)
 
 
 def test_a_key_does_not_depend_on_numbers_or_settings():
