@@ -133,6 +133,15 @@ def test_a_training_step_is_as_if_it_had_never_run():
     assert not grappler_go.is_enabled()
 
 
+def test_the_default_is_without_updates_by_kernels():
+    network = Network()
+    grappler_go.tune(network.train, X, budget_s=8, plan_cache=False)
+    idle = [r for r in grappler_go.reports() if "decides_nothing" in r.policy]
+    assert idle
+    assert not any(report.updates for report in idle)
+    assert any(report.updates for report in helpers.applied_reports())
+
+
 def test_variables_made_by_the_first_trace_are_put_back_too():
     network = Network()
     grappler_go.tune(network.train, X, budget_s=3, plan_cache=False)

@@ -275,6 +275,8 @@ def _switch(policy: settings.PolicyLike, devices: settings.DevicesLike) -> Calla
             min_gain=0.0,
             budget_ms=60_000,
             plan_cache=False,
+            # Where the default is stored, the pass does not touch the graph at all.
+            advanced={"fuse_updates": policy is not _decides_nothing},
         )
 
     return switch
