@@ -38,7 +38,10 @@ from grappler_go.tuning import judge
 
 # Rounds of one step each, after one of each that is not counted (compilation).
 _MOST_ROUNDS = 10
-# So many steps, and the guard has decided.
+# A function that was called as often without a plan is worth the compilation of one that
+# need not gain: whoever calls it a few times only is spared that.
+CALLS_BEFORE_TRIAL = 50
+# So many steps with a plan and without, and the guard has decided.
 MOST_STEPS = 2 * (_MOST_ROUNDS + 1)
 # Above this, TensorFlow's own optimisation of the original, which nobody would have
 # needed, takes more than a few seconds (`grappler-go bench overhead`).
@@ -50,10 +53,12 @@ _LEAST_SPEEDUP = 1.05
 GONE_BACK = "than the original, which is used from here on"
 # How the policy is called, in a report, whose plan grappler_go.tune() found: it ran already.
 _TUNED = "tuned: "
+# And where it found none.
+_MEASURED = ("plan cache",)
 
 _Call = Callable[[bytes, list[Any], int], Any]
 # Name of a function -> that of the one to call from now on; else what is known of it.
-_Functions = dict[bytes, "_Trial | bytes"]
+_Functions = dict[bytes, "_Way | _Trial | _Waiting | bytes"]
 
 
 @dataclasses.dataclass
@@ -143,10 +148,18 @@ def current() -> Guarding | None:
 
 def is_undecided() -> bool:
     """Whether steps of some function are still being timed."""
+    return _has(_Trial)
+
+
+def is_waiting() -> bool:
+    """Whether some function that was left alone is to be tried after more calls."""
+    return _has(_Waiting)
+
+
+def _has(kind: type) -> bool:
     if _current is None:
         return False
-    trials = list(_by_generation[_current.generation].values())
-    return any(isinstance(trial, _Trial) and not trial.reverted for trial in trials)
+    return any(isinstance(f, kind) for f in list(_by_generation[_current.generation].values()))
 
 
 def _remove() -> None:
@@ -156,22 +169,42 @@ def _remove() -> None:
     _current = _installed_on = None
 
 
+class _Way(NamedTuple):
+    """One of two ways to run a function.
+
+    Attributes:
+      function: its name, or that of the copy whose loops are compiled.
+      options: of the call, made from those that TensorFlow would take; None: those.
+      mode: what the pass is to do for it (cc/plugin/call_mode.h).
+    """
+
+    function: bytes
+    options: Callable[[Any], Any] | None = None
+    mode: str = "usual"
+
+
+@dataclasses.dataclass
+class _Waiting:
+    """A function without a plan, which is tried with one after so many calls."""
+
+    calls: int = 0
+
+
 @dataclasses.dataclass
 class _Trial:
     """A planned function whose first steps are timed.
 
     Attributes:
-      function: the one that was planned, with its loops compiled or as it was.
+      plan, without: the ways to run it.
       report_ids: of its graphs.
       planned, original: seconds of steps, the first of each (None) not counted.
-      reverted: the original is used.
     """
 
-    function: bytes
+    plan: _Way
+    without: _Way
     report_ids: list[int]
     planned: list[float | None] = dataclasses.field(default_factory=list)
     original: list[float | None] = dataclasses.field(default_factory=list)
-    reverted: bool = False
 
     def next_is_planned(self) -> bool:
         """Whose turn it is: who went second in the last round goes first in this one."""
@@ -201,17 +234,17 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         found = functions.get(name)
         if isinstance(found, bytes):
             return tensorflows(found, tensor_inputs, num_outputs)
-        arguments = (name, tensor_inputs, num_outputs)
+        if isinstance(found, _Way):
+            return run(found, tensor_inputs, num_outputs)
         if found is None:
-            return first_call(arguments)
-        if found.reverted:
-            return as_original(arguments)
-        return timed(found, arguments)
+            return first_call(name, tensor_inputs, num_outputs)
+        if isinstance(found, _Waiting):
+            return waited(found, name, tensor_inputs, num_outputs)
+        return timed(found, name, tensor_inputs, num_outputs)
 
-    def first_call(arguments: tuple[bytes, list[Any], int]) -> Any:
+    def first_call(name: bytes, inputs: list[Any], num_outputs: int) -> Any:
         core = native.core()
         last = core.last_report_id()
-        name, inputs, num_outputs = arguments
         compiled = with_loops(name, inputs)
         planned = name if compiled is None else compiled.name
         try:
@@ -230,7 +263,12 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
             functions[name] = planned
             if is_guess and not for_memory and guarding.tuning is None:
                 ids = [report["id"] for report in (reports or seen)]
-                functions[name] = _Trial(planned, ids, planned=[None])
+                # A kernel of TensorFlow's in the place of many ops is no guess, and stays.
+                updates = careful and any(report["updates"] for report in reports)
+                without = _updates_alone(ctx, name) if updates else _original(name)
+                functions[name] = _Trial(_Way(planned), without, ids, planned=[None])
+            elif compiled is None and may_be_tried(name, seen):
+                functions[name] = _Waiting()
 
     def with_loops(name: bytes, inputs: list[Any]) -> loops_lib.Compiled | None:
         if guarding.loops is None:
@@ -255,10 +293,47 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         note = "" if largest["applied"] else f"else left alone: {largest['outcome']}"
         native.core().amend_report(largest["id"], True, "applied", note, count)
 
+    def may_be_tried(name: bytes, seen: list[dict[str, Any]]) -> bool:
+        """Whether a function was planned, in vain, and a plan that gains nothing after all
+        would be noticed."""
+        if not careful or guarding.tuning is not None:
+            return False
+        if any(report["groups"] or report["policy"] in _MEASURED for report in seen):
+            return False
+        if not any(report["micros_before"] or report["updates"] for report in seen):
+            return False
+        try:
+            return (
+                not keeps_state(name)
+                and kernel_state.num_nodes(ctx, name, _MOST_NODES) <= _MOST_NODES
+                and _again(ctx.function_call_options) is not None
+            )
+        except Exception:
+            return False
+
+    def waited(waiting: _Waiting, name: bytes, inputs: list[Any], num_outputs: int) -> Any:
+        with lock:
+            waiting.calls += 1
+            is_time = waiting.calls > CALLS_BEFORE_TRIAL and functions[name] is waiting
+            if is_time:
+                functions[name] = name  # for other threads, meanwhile
+        if not is_time:
+            return tensorflows(name, inputs, num_outputs)
+        core = native.core()
+        last = core.last_report_id()
+        plan = _Way(name, _again, "on_trial")
+        try:
+            return run(plan, inputs, num_outputs)
+        finally:
+            seen = core.reports(last)
+            ids = [report["id"] for report in seen]
+            report_lib.add_function(ids, name.decode())
+            if any(report["groups"] for report in seen):
+                functions[name] = _Trial(plan, _Way(name), ids, planned=[None], original=[None])
+
     def is_better_left(name: bytes, reports: list[dict[str, Any]]) -> bool:
         return (
             all(report["policy"].startswith(_TUNED) for report in reports)
-            # A kernel of TensorFlow's in the place of many ops is no guess.
             or not any(report["groups"] or report["moved"] for report in reports)
             or sum(report["num_nodes"] for report in reports) > _MOST_NODES
             or keeps_state(name)
@@ -272,52 +347,89 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         except Exception:
             return True
 
-    def timed(trial: _Trial, arguments: tuple[bytes, list[Any], int]) -> Any:
+    def timed(trial: _Trial, name: bytes, inputs: list[Any], num_outputs: int) -> Any:
         planned = trial.next_is_planned()
         began = time.perf_counter()
         # A step that raises is no reading; the exception is the program's.
-        name, inputs, num_outputs = arguments
-        result = (
-            tensorflows(trial.function, inputs, num_outputs) if planned else as_original(arguments)
-        )
+        result = run(trial.plan if planned else trial.without, inputs, num_outputs)
         seconds = time.perf_counter() - began
         with lock:
             readings = trial.planned if planned else trial.original
             readings.append(seconds if readings else None)
             found = trial.verdict()
             if found is not None:
-                _settle(trial, found, careful)
-                functions[name] = trial if trial.reverted else trial.function
+                stays = trial.plan if _settle(trial, found, careful) else trial.without
+                functions[name] = stays.function if stays == _Way(stays.function) else stays
         return result
 
-    def as_original(arguments: tuple[bytes, list[Any], int]) -> Any:
+    def run(way: _Way, inputs: list[Any], num_outputs: int) -> Any:
+        if way.options is None:
+            return tensorflows(way.function, inputs, num_outputs)
         options = ctx.function_call_options
-        ctx.function_call_options = _without_plugins(options)
+        ctx.function_call_options = way.options(options) or options
+        core = native.core()
+        core.set_call_mode(way.mode)
         try:
-            return tensorflows(*arguments)
+            return tensorflows(way.function, inputs, num_outputs)
         finally:
+            core.set_call_mode("usual")
             ctx.function_call_options = options
 
     return call_function
 
 
-def _settle(trial: _Trial, found: judge.Verdict, careful: bool) -> None:
+def _settle(trial: _Trial, found: judge.Verdict, careful: bool) -> bool:
+    """Whether the plan stays."""
     core = native.core()
     gains_nothing = careful and not found.faster and found.speedup < _LEAST_SPEEDUP
-    trial.reverted = found.slower or gains_nothing
+    stays = not (found.slower or gains_nothing)
     text = (
         f"guard: {found.speedup:.2f}x the original's speed "
         f"({found.low:.2f}-{found.high:.2f}, {found.rounds} steps of each)"
     )
     outcome = "applied"
-    if trial.reverted:
+    if not stays:
         how = "slower" if found.slower else "no faster"
         outcome = f"{how} {GONE_BACK}"
+        if trial.without.mode == "updates_alone":
+            text += "; updates of variables stay done by kernels"
     for number in trial.report_ids:
-        core.amend_report(number, not trial.reverted, outcome, text)
+        core.amend_report(number, stays, outcome, text)
+    return stays
+
+
+def _original(name: bytes) -> _Way:
+    return _Way(name, _without_plugins)
+
+
+def _updates_alone(ctx: Any, name: bytes) -> _Way:
+    """Where options are such that TensorFlow would not make it anew: the original."""
+    if _again(ctx.function_call_options) is None:
+        return _original(name)
+    return _Way(name, _again, "updates_alone")
 
 
 _without: dict[bytes, Any] = {}
+_others: dict[bytes, Any] = {}
+# What MemoryOptimizer takes where the option of that name is empty (memory_optimizer.h).
+_DEFAULT_SCOPE = "gradients/"
+
+
+def _again(options: Any) -> Any:
+    """Options that say the same in other words, so that TensorFlow makes the function anew;
+    None where there are no others."""
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.eager import context
+
+    serialized = options.config_proto_serialized
+    if serialized not in _others:
+        config = config_pb2.ConfigProto.FromString(serialized)
+        rewrites = config.graph_options.rewrite_options
+        was_default = not rewrites.memory_optimizer_target_node_name_scope
+        rewrites.memory_optimizer_target_node_name_scope = _DEFAULT_SCOPE
+        changed = context.FunctionCallOptions(options.executor_type, config)
+        _others[serialized] = changed if was_default else None
+    return _others[serialized]
 
 
 def _without_plugins(options: Any) -> Any:

@@ -5,6 +5,7 @@ with. Variables, tables and iterators that are handed to it are the same for bot
 a kernel keeps to itself, such as the generator of RandomUniform, is not.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 # Stateful by their definitions and without a resource among their inputs; what they keep,
@@ -32,21 +33,44 @@ def is_kept_by(ctx: Any, function: bytes) -> bool:
     Raises:
       tf.errors.NotFoundError: the context has no such function, or one that it calls.
     """
+    return any(
+        _op_keeps(node.op)
+        for fdef in _with_callees(ctx, function)
+        for node in fdef.node_def
+        if not ctx.has_function(node.op)
+    )
+
+
+def num_nodes(ctx: Any, function: bytes, most: int) -> int:
+    """Of a function and those that it calls, each once; counted no further than above `most`.
+
+    Raises:
+      tf.errors.NotFoundError: as is_kept_by().
+    """
+    count = 0
+    for fdef in _with_callees(ctx, function):
+        count += len(fdef.node_def)
+        if count > most:
+            break
+    return count
+
+
+def _with_callees(ctx: Any, function: bytes) -> Iterator[Any]:
+    """Their FunctionDefs."""
     todo, seen = [function.decode()], set()
     while todo:
         name = todo.pop()
         if name in seen:
             continue
         seen.add(name)
-        for node in ctx.get_function_def(name).node_def:
+        fdef = ctx.get_function_def(name)
+        yield fdef
+        for node in fdef.node_def:
             if ctx.has_function(node.op):
                 todo.append(node.op)
-            elif _op_keeps(node.op):
-                return True
             for value in node.attr.values():
                 called = [value.func] if value.HasField("func") else value.list.func
                 todo.extend(one.name for one in called)
-    return False
 
 
 def _op_keeps(op: str) -> bool:

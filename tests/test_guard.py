@@ -136,7 +136,7 @@ def test_equal_stays_after_a_few_steps(monkeypatch):
 
 
 def test_turns_are_fair():
-    trial = guard._Trial(b"step", [], planned=[None])
+    trial = guard._Trial(guard._Way(b"step"), guard._Way(b"step"), [], planned=[None])
     turns = [True]
     for _ in range(11):
         turns.append(trial.next_is_planned())

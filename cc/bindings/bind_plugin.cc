@@ -6,6 +6,7 @@
 #include "cc/bindings/bindings.h"
 #include "cc/bindings/dict_fields.h"
 #include "cc/bindings/status_casters.h"
+#include "cc/plugin/call_mode.h"
 #include "cc/plugin/capture.h"
 #include "cc/plugin/config.h"
 #include "cc/plugin/freed_memory.h"
@@ -215,6 +216,22 @@ void BindPlugin(py::module_& m) {
       },
       py::arg("after") = 0,
       "What happened to each graph with an id above `after`, oldest first.");
+  m.def(
+      "set_call_mode",
+      [](const std::string& name) {
+        for (const auto& [known, mode] :
+             {std::pair("usual", CallMode::kUsual),
+              std::pair("on_trial", CallMode::kOnTrial),
+              std::pair("updates_alone", CallMode::kUpdatesAlone)}) {
+          if (name == known) return SetCallMode(mode);
+        }
+        throw py::value_error("call mode " + name);
+      },
+      py::arg("mode"),
+      "What the pass is to do for functions that this thread calls from here "
+      "on: \"usual\"; \"on_trial\", where the first steps are timed; "
+      "\"updates_alone\", where only kernels for updates of variables are "
+      "taken, and nothing is reported.");
   m.def("last_report_id", &LastReportId, "0 before the first report.");
   m.def("amend_report", &AmendReport, py::arg("id"), py::arg("applied"),
         py::arg("outcome"), py::arg("note"), py::arg("loops") = 0,

@@ -167,6 +167,7 @@ void VisitFields(Visitor& visit, PlanOptions& options) {
   visit("cut_by_policy", options.cut_by_policy);
   visit("first_is_home", options.first_is_home);
   visit("min_gain", options.min_gain);
+  visit("on_trial", options.on_trial);
   visit("memory_limit", options.memory_limit);
   visit("memory_fraction", options.memory_fraction);
   visit("min_group_ops", options.min_group_ops);

@@ -34,6 +34,9 @@ struct PlanOptions {
   // costs that were fitted on other machines are off by a fifth (the shipped
   // policy's card.json).
   double min_gain = 0.08;
+  // The first steps are timed against the graph without the plan, which comes
+  // back where nothing is gained: fusion may rest on what XLA's ops are off by.
+  bool on_trial = false;
   // Bytes that the predicted peak should not pass, variables and arguments
   // included; 0: as memory_fraction says.
   int64_t memory_limit = 0;

@@ -1,6 +1,7 @@
 // Fusion: groups of ops that XLA compiles as one.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -127,6 +128,50 @@ double RequiredGain(const PlanOptions& options, double groups) {
   return options.min_gain * (1.0 + std::log2(std::max(1.0, groups)) / 8);
 }
 
+// A plan on trial is made as if XLA's ops were faster than predicted by what op
+// costs are off by on another machine. It is a bet: it may take a part of the
+// compile budget only, and has to win that back, if so, in so many steps.
+constexpr float kTrialHope = 0.2f;
+constexpr double kTrialBudget = 0.25;
+constexpr double kTrialSteps = 1000;
+
+// Of the limits on slower ops, what the best one comes to.
+Trial BestTrial(const OpGraph& graph, const Logits& logits,
+                const OpMicros& micros, const PlanOptions& options,
+                int32_t cores, FusionCandidates candidates) {
+  Trial best = TryCandidates(graph, logits, micros, options, cores, candidates);
+  for (float limit : kSlowdownLimits) {
+    if (LeaveOutSlower(micros, options, limit, &candidates) == 0) continue;
+    Trial trial =
+        TryCandidates(graph, logits, micros, options, cores, candidates);
+    if (trial.micros < best.micros) best = std::move(trial);
+  }
+  return best;
+}
+
+// Nothing, where not even that would be worth it. The result's time is the
+// predicted one, hope aside.
+std::optional<Trial> Hoped(const OpGraph& graph, const Logits& logits,
+                           const OpMicros& micros, const PlanOptions& options,
+                           int32_t cores, FusionCandidates candidates,
+                           double before) {
+  OpMicros hoped = micros;
+  for (float& time : hoped.compiled) time *= 1 - kTrialHope;
+  PlanOptions bet = options;
+  bet.compile_budget_s *= kTrialBudget;
+  Trial trial =
+      BestTrial(graph, logits, hoped, bet, cores, std::move(candidates));
+  const double gain =
+      StepMicros(graph, {micros.alone, {}, {}, cores}) - trial.micros;
+  if (trial.groups.count == 0 ||
+      gain < RequiredGain(options, trial.parts) * before ||
+      gain * kTrialSteps < CompileSeconds(trial.groups) * 1e6) {
+    return std::nullopt;
+  }
+  trial.micros = StepWithGroups(graph, micros, options, trial.groups, cores);
+  return trial;
+}
+
 }  // namespace
 
 void DecideFusion(const OpGraph& graph, const Machine& machine,
@@ -141,32 +186,35 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
   const int32_t cores = machine.devices.empty() ? 1 : machine.devices[0].cores;
   FusionCandidates candidates =
       FindFusionCandidates(graph, machine, logits, options, *plan);
-  Trial best = TryCandidates(graph, logits, micros, options, cores, candidates);
-  for (float limit : kSlowdownLimits) {
-    if (LeaveOutSlower(micros, options, limit, &candidates) == 0) continue;
-    Trial trial =
-        TryCandidates(graph, logits, micros, options, cores, candidates);
-    if (trial.micros < best.micros) best = std::move(trial);
-  }
+  Trial best = BestTrial(graph, logits, micros, options, cores, candidates);
 
   const double more_runs = MoreRunsMicros(graph, micros);
   const double before =
       StepMicros(graph, {micros.alone, {}, {}, cores}) + more_runs;
-  best.micros += more_runs;
   plan->micros_before = before;
   plan->micros_after = before;
-  std::vector<int32_t>& group = best.groups.of_op;
   // A plan for the simulator alone bears no risk.
   const double required =
       plan->free_state ? 0.0 : RequiredGain(options, best.parts);
-  if (best.groups.count > 0 && before - best.micros < required * before) {
+  bool pays = best.groups.count == 0 ||
+              before - (best.micros + more_runs) >= required * before;
+  if ((!pays || best.groups.count == 0) && options.on_trial) {
+    std::optional<Trial> hoped =
+        Hoped(graph, logits, micros, options, cores, candidates, before);
+    if (hoped.has_value()) {
+      best = *std::move(hoped);
+      pays = true;
+    }
+  }
+  std::vector<int32_t>& group = best.groups.of_op;
+  if (pays) {
+    plan->micros_after = best.micros + more_runs;
+  } else {
     for (int32_t i = 0; i < graph.num_ops(); ++i) {
       if (group[i] < 0) continue;
       group[i] = -1;
       best.candidates.reason[i] = Reason::kPlanDoesNotPay;
     }
-  } else {
-    plan->micros_after = best.micros;
   }
   plan->fusion_group = std::move(group);
   Explain(best.candidates.reason, why);

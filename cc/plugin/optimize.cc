@@ -288,6 +288,7 @@ bool Optimization::FindDecision() {
   std::string key;
   if (config_.decisions != nullptr) {
     key = DecisionKey(graph());
+    if (config_.plan.on_trial) key += " on trial";
     const auto cached = config_.decisions->Find(key);
     if (cached != nullptr) {
       result_.plan = cached->plan;
@@ -500,7 +501,12 @@ bool Optimization::IsWorthIt(const CachedDecision& decision) {
       plan.num_recomputed() > 0 || !plan.order.empty() || plan.turn_bytes > 0;
   if (decision.from_logits && !for_memory && plan.micros_before > 0) {
     const double gain = 1 - plan.micros_after / plan.micros_before;
-    if (gain < config_.plan.min_gain) {
+    // Of what was hoped for nothing is left to weigh.
+    const bool tried = config_.plan.on_trial && plan.num_groups() > 0;
+    if (tried && gain < config_.plan.min_gain) {
+      report.notes.push_back("on trial: predicted gain " + Percent(gain) +
+                             " is within what predictions are off by");
+    } else if (gain < config_.plan.min_gain) {
       return LeaveAlone("predicted gain " + Percent(gain) +
                         " is below min_gain " + Percent(config_.plan.min_gain));
     }

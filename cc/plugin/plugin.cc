@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "cc/plugin/call_mode.h"
 #include "cc/plugin/call_tracker.h"
 #include "cc/plugin/config.h"
 #include "cc/plugin/kernel_registry.h"
@@ -140,8 +141,9 @@ bool Act(CallTracker* tracker, const TF_Buffer* graph,
     config = *loaded;
   }
   input.verify.has_kernel = HasKernel;
-  OptimizeResult result = OptimizeGraph(input, *config);
-  Tell(std::move(result.report));
+  const CallMode mode = CurrentCallMode();
+  OptimizeResult result = OptimizeGraph(input, *InMode(config, mode));
+  if (mode != CallMode::kUpdatesAlone) Tell(std::move(result.report));
   if (!result.applied || result.graphdef.empty()) return false;
   OutgoingGraphs::The().Give(std::move(result.graphdef), out);
   return true;

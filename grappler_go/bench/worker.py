@@ -130,13 +130,14 @@ class Worker:
         }
 
     def _until_decided(self) -> list[float]:
-        """Milliseconds of the further steps that our guard wants to time."""
+        """Milliseconds of the further steps that our guard waits for and wants to time."""
         if "grappler_go.guard" not in sys.modules:
             return []
         from grappler_go import guard
 
         spent: list[float] = []
-        while guard.is_undecided() and len(spent) < guard.MOST_STEPS:
+        most = guard.CALLS_BEFORE_TRIAL + guard.MOST_STEPS
+        while len(spent) < most and (guard.is_undecided() or guard.is_waiting()):
             spent += self.time({"steps": 1})["ms"]
         return spent
 

@@ -23,6 +23,9 @@ _DEPTHWISE = ("DepthwiseConv",)
 _CONVOLUTIONS = (*_DEPTHWISE, "Conv2D", "Conv3D", "FusedConv")
 _PRODUCTS = ("MatMul", "Einsum")
 
+# Names that cc/rewrite/fuse_updates.cc gives, which did its work before a graph is captured.
+_UPDATE = "grappler_go/update/"
+
 Scores = dict[str, Any]
 Change = Callable[["OpGraph", Scores], Scores]
 
@@ -100,7 +103,7 @@ class _Maker:
         self._compile_budget_s = compile_budget_s
 
     def all(self) -> Iterator[Candidate]:
-        yield self._make("updates by kernels, nothing else", _everything(_nothing))
+        yield self._updates_alone()
         if self._policy is not None:
             yield self._make("the policy's plan", self._policy, min_gain=None)
             bold = self._make("the policy's, however small the gain", self._policy)
@@ -120,6 +123,15 @@ class _Maker:
         yield _largest(everything, 1, "the largest group of all")
         yield self._make("all, grown from the end", _everything(_from_the_end))
         yield self._make("all, grown from the beginning", _everything(_from_the_beginning))
+
+    def _updates_alone(self) -> Candidate:
+        """Plans that decide nothing: the kernels that do updates are in the graphs already."""
+        plans = {
+            graph.fingerprint: native.core().Plan(graph)
+            for _, graph in self._graphs
+            if any(name.startswith(_UPDATE) for name in graph.names)
+        }
+        return _named("updates by kernels, nothing else", plans)
 
     def _changed(self, change: Change) -> "Policy":
         policy = self._policy
@@ -195,10 +207,6 @@ def _everything(change: Change) -> "Policy":
         return change(policy_input.graph, scores)
 
     return native.core().PythonPolicy(decide, "tuned")
-
-
-def _nothing(graph: "OpGraph", scores: Scores) -> Scores:
-    return {**scores, "fusion": np.zeros(graph.num_ops, np.float32)}
 
 
 def _as_it_is(graph: "OpGraph", scores: Scores) -> Scores:
