@@ -1,5 +1,7 @@
 """enable(guard=True): the first steps are timed, and nothing of the program is lost."""
 
+from concurrent import futures
+
 import helpers
 import numpy as np
 import pytest
@@ -431,3 +433,119 @@ def test_no_more_names_are_kept_than_reports(monkeypatch):
     for number in range(1500):
         report_lib.add_function([number], f"__inference_step_{number}")
     assert sorted(report_lib._functions) == list(range(500, 1500))
+
+
+def products(x):
+    for _ in range(10):
+        x = tf.tanh(tf.matmul(x, x) * 0.1)
+    return x
+
+
+SQUARE = tf.ones([256, 256]) / 256
+# Compiling these is predicted to gain a twelfth, with hope a quarter.
+_HOPEFUL = {**FORCED, "min_gain": 0.15}
+
+
+def call_until_it_is_tried(step):
+    grappler_go.enable(**_HOPEFUL)
+    for _ in range(guard.CALLS_BEFORE_TRIAL + 1):
+        step(SQUARE)
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "outcome"),
+    [
+        (2.0, "slower than the original, which is used from here on"),
+        (1.0, "no faster than the original, which is used from here on"),
+        (0.5, "applied"),
+    ],
+)
+def test_a_function_that_is_called_often_is_tried_with_a_plan(monkeypatch, planned_s, outcome):
+    clock = Clock(monkeypatch, planned_s=planned_s, original_s=1.0)
+    step = tf.function(products)
+    expected = products(SQUARE)
+    call_until_it_is_tried(step)
+    assert not clock.turns
+    assert guard.is_waiting()
+    for _ in range(_MOST_STEPS + 1):
+        np.testing.assert_allclose(step(SQUARE), expected, rtol=1e-5)
+    assert not guard.is_waiting()
+    assert not guard.is_undecided()
+    waited, tried = reports()
+    assert not waited.applied
+    assert tried.outcome == outcome
+    assert any(note.startswith("on trial: predicted gain") for note in tried.notes)
+    options = context.context().function_call_options
+    _, graphs = executed(step, SQUARE)
+    assert helpers.count(graphs, "_XlaRun") == (1 if outcome == "applied" else 0)
+    assert context.context().function_call_options is options
+
+
+def test_a_function_that_is_called_seldom_is_not_tried():
+    step = tf.function(products)
+    grappler_go.enable(**_HOPEFUL)
+    for _ in range(guard.CALLS_BEFORE_TRIAL):
+        step(SQUARE)
+    (report,) = reports()
+    assert not report.applied
+    assert guard.is_waiting()
+
+
+def test_nothing_is_tried_of_which_no_plan_could_gain():
+    step = tf.function(products)
+    grappler_go.enable(**{**FORCED, "min_gain": 0.9})
+    for _ in range(guard.CALLS_BEFORE_TRIAL + 3):
+        step(SQUARE)
+    assert [report.applied for report in reports()] == [False, False]
+    assert not guard.is_waiting()
+    assert not guard.is_undecided()
+
+
+def draws_products(x):
+    return products(x) + tf.random.uniform([])
+
+
+@pytest.mark.parametrize(
+    "settings", [{"guard": False}, {"guard": True}, {"policy": POLICY, "guard": True}]
+)
+def test_only_a_careful_guard_tries(settings):
+    step = tf.function(products)
+    grappler_go.enable(**{**_HOPEFUL, **settings})
+    step(SQUARE)
+    assert not guard.is_waiting()
+
+
+def test_nothing_is_tried_with_a_generator_of_its_own():
+    step = tf.function(draws_products)
+    grappler_go.enable(**_HOPEFUL)
+    step(SQUARE)
+    assert not guard.is_waiting()
+
+
+def test_what_was_measured_to_be_best_left_is_not_tried(monkeypatch):
+    from grappler_go import native
+
+    core = native.core()
+    found = core.reports
+    monkeypatch.setattr(
+        core, "reports", lambda *after: [{**r, "policy": "plan cache"} for r in found(*after)]
+    )
+    grappler_go.enable(**_HOPEFUL)
+    tf.function(products)(SQUARE)
+    assert not guard.is_waiting()
+
+
+def test_options_that_cannot_be_told_apart_try_nothing(monkeypatch):
+    monkeypatch.setattr(guard, "_again", lambda options: None)
+    grappler_go.enable(**_HOPEFUL)
+    tf.function(products)(SQUARE)
+    assert not guard.is_waiting()
+
+
+def test_threads_that_call_at_once_try_once():
+    step = tf.function(products)
+    grappler_go.enable(**_HOPEFUL)
+    step(SQUARE)
+    with futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: step(SQUARE), range(4 * guard.CALLS_BEFORE_TRIAL)))
+    assert len(reports()) == 2

@@ -1,15 +1,18 @@
 """Optimizers' updates by TensorFlow's kernels: the same training, step by step."""
 
+import helpers
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import grappler_go
 from grappler_go import guard
+from grappler_go.tuning import judge
 
 pytestmark = pytest.mark.usefixtures("pass_off")
 
 STEPS = 6
+SLOWER = judge.Verdict(speedup=0.5, low=0.4, high=0.6, rounds=6, faster=False, slower=True)
 Adam, SGD = tf.keras.optimizers.Adam, tf.keras.optimizers.SGD
 OPTIMIZERS = {
     "adam": (lambda: Adam(0.01), "ResourceApplyAdam"),
@@ -162,6 +165,22 @@ def test_the_careful_guard_does_not_time_a_kernel_of_tensorflow():
     Training(Adam(0.01)).run()
     assert [r.applied for r in grappler_go.reports() if r.updates] == [True]
     assert not guard.is_undecided()
+
+
+def test_a_plan_that_is_taken_back_leaves_updates_by_kernels(monkeypatch):
+    monkeypatch.setattr(guard.judge, "judge", lambda base, own: SLOWER)
+    training, other = Training(Adam(0.01)), Training(Adam(0.01))
+    expected = [[t.numpy() for t in other.step()] for _ in range(guard.MOST_STEPS + 2)]
+    grappler_go.enable(min_gain=0.0, advanced={"min_group_ops": 1})
+    found = [[t.numpy() for t in training.step()] for _ in range(guard.MOST_STEPS + 2)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    (report,) = [r for r in grappler_go.reports() if r.updates]
+    assert report.groups
+    assert not report.applied
+    assert report.notes[-1].endswith("updates of variables stay done by kernels")
+    _, graphs = helpers.executed(training.step)
+    assert helpers.count(graphs, "ResourceApplyAdam") == 3
+    assert helpers.count(graphs, "_XlaRun") == 0
 
 
 def test_a_plan_that_is_refused_leaves_the_graph_alone_altogether():

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cc/graph/wire.h"
+#include "cc/plan/compile_budget.h"
 #include "cc/testing/graph_builder.h"
 #include "cc/testing/random_graph.h"
 
@@ -195,6 +196,57 @@ TEST_F(BuildPlanTest, AGainTooSmallForTheStepIsNotTaken) {
   EXPECT_EQ(Why("slow"), "unknown op type");
   EXPECT_NE(why_.summary.find("below 5.00 %"), std::string::npos)
       << why_.summary;
+}
+
+// Four ops of half a millisecond, and what the group costs beside them.
+class OnTrial : public BuildPlanTest {
+ protected:
+  void SetUp() override {
+    Parse(Chain().Retval("out", "c3"));
+    logits_.op_micros.assign(graph_.num_ops(), 500.0f);
+    options_.on_trial = true;
+    options_.group_launch_micros = options_.group_tensor_micros = 0;
+    options_.group_output_micros_per_mb = 0;
+  }
+  int Groups(float compiled) {
+    logits_.fused_micros.assign(graph_.num_ops(), compiled);
+    plan_ = Build();
+    return plan_.num_groups();
+  }
+  Plan plan_;
+};
+
+TEST_F(OnTrial, WhatXlaMayBeBetterAtThanPredictedIsTaken) {
+  EXPECT_EQ(Groups(500.0f), 1);  // 20 % are hoped for, and 8 needed
+  EXPECT_NEAR(plan_.micros_after, plan_.micros_before, 1.0);
+  EXPECT_EQ(Groups(560.0f), 1);
+  EXPECT_GT(plan_.micros_after, plan_.micros_before);  // as predicted
+  EXPECT_EQ(Groups(600.0f), 0);  // 4 %
+  EXPECT_EQ(plan_.micros_after, plan_.micros_before);
+  options_.on_trial = false;
+  EXPECT_EQ(Groups(500.0f), 0);
+}
+
+TEST_F(OnTrial, APlanThatPaysAnywayIsAsEver) {
+  EXPECT_EQ(Groups(50.0f), 1);
+  const Plan tried = plan_;
+  options_.on_trial = false;
+  EXPECT_EQ(Groups(50.0f), 1);
+  EXPECT_EQ(tried.micros_after, plan_.micros_after);
+}
+
+TEST_F(OnTrial, ABetMayTakeAPartOfTheCompileBudget) {
+  options_.compile_budget_s = 3 * CompileSeconds(4);
+  EXPECT_EQ(Groups(500.0f), 0);
+  options_.compile_budget_s = 5 * CompileSeconds(4);
+  EXPECT_EQ(Groups(500.0f), 1);
+}
+
+TEST_F(OnTrial, ABetHasToWinItsCompilationBack) {
+  for (float& micros : logits_.op_micros) micros = 50.0f;
+  const double gain_s = 1000 * 4 * 10e-6;
+  EXPECT_LT(gain_s, CompileSeconds(4));
+  EXPECT_EQ(Groups(50.0f), 0);
 }
 
 TEST_F(BuildPlanTest, OpsThatMayNotBeFusedSayWhy) {

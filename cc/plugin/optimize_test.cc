@@ -408,6 +408,28 @@ TEST(OptimizeGraph, LeavesAGraphAloneThatGainsTooLittle) {
   EXPECT_FALSE(result.applied);
 }
 
+// Everything into clusters, which are said to be no faster.
+Decision FuseAllInVain(const PolicyInput& input) {
+  Decision decision = FuseAll(input);
+  decision.logits->fused_micros = decision.logits->op_micros;
+  return decision;
+}
+
+TEST(OptimizeGraph, OnTrialAPlanNeedNotGain) {
+  Config config = ConfigWith(FuseAllInVain);
+  config.decisions = std::make_shared<DecisionCache>();
+  EXPECT_FALSE(Optimize(Chain(40), config).applied);
+  Config on_trial = config;
+  on_trial.plan.on_trial = true;
+  const OptimizeResult result = Optimize(Chain(40), on_trial);
+  EXPECT_EQ(result.report.outcome, "applied");
+  ASSERT_FALSE(result.report.notes.empty());
+  EXPECT_EQ(result.report.notes.back().rfind("on trial: predicted gain", 0), 0u)
+      << result.report.notes.back();
+  // What was decided for a trial is for trials.
+  EXPECT_FALSE(Optimize(Chain(40), config).applied);
+}
+
 TEST(OptimizeGraph, AsksThePolicyOnceForTheSameGraph) {
   const auto policy = std::make_shared<FunctionPolicy>(FuseAll);
   Config config = ConfigWith(policy);
