@@ -18,8 +18,11 @@ the same seed: for the timed steps they draw the same numbers twice. Calls to re
 workers return before the step is done, so its time is not seen.
 
 A careful guard, which is what enable() switches on by itself, leaves functions with such
-ops to their plan, and those that are so large that optimising them twice would be felt; and
-it goes back to the original also where the plan seems to gain nothing.
+ops to their plan where the program seeds them, and those that are so large that optimising
+them twice would be felt; and it goes back to the original also where the plan seems to gain
+nothing. It tries a function that was left alone, and is called often all the same, with a plan
+that is not predicted to gain, but might (kOnTrial in cc/plugin/call_mode.h). What it goes back
+to has updates of variables done by kernels (kUpdatesAlone), which are no guess.
 
 Where a function has loops that XLA can run as a whole (loops.py), what is planned and timed
 is a copy of it with these.

@@ -2,7 +2,8 @@
 
 TensorFlow makes the kernels of a function anew for each set of options that it is called
 with. Variables, tables and iterators that are handed to it are the same for both; what
-a kernel keeps to itself, such as the generator of RandomUniform, is not.
+a kernel keeps to itself, such as the generator of RandomUniform, is not. That matters where the
+program seeds it.
 """
 
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ _KEEP_NOTHING = frozenset(
     )
 )
 
+# Of RandomUniform, Multinomial ...: both 0 where the program gives none.
+_SEEDS = ("seed", "seed2")
+
 _by_op: dict[str, bool] = {}
 
 
@@ -34,7 +38,7 @@ def is_kept_by(ctx: Any, function: bytes) -> bool:
       tf.errors.NotFoundError: the context has no such function, or one that it calls.
     """
     return any(
-        _op_keeps(node.op)
+        _keeps(node)
         for fdef in _with_callees(ctx, function)
         for node in fdef.node_def
         if not ctx.has_function(node.op)
@@ -71,6 +75,14 @@ def _with_callees(ctx: Any, function: bytes) -> Iterator[Any]:
             for value in node.attr.values():
                 called = [value.func] if value.HasField("func") else value.list.func
                 todo.extend(one.name for one in called)
+
+
+def _keeps(node: Any) -> bool:
+    if not _op_keeps(node.op):
+        return False
+    # A generator without seeds starts anywhere: nobody can tell one from another.
+    seeds = [node.attr[name].i for name in _SEEDS if name in node.attr]
+    return len(seeds) < len(_SEEDS) or any(seeds)
 
 
 def _op_keeps(op: str) -> bool:

@@ -335,12 +335,12 @@ def test_it_is_undecided_while_it_times(monkeypatch):
 
 
 def draws(x):
-    return elementwise(x) + tf.random.uniform([])
+    return elementwise(x) + tf.random.uniform([], seed=5)
 
 
 def draws_in_a_loop(x):
     def body(number, sum_so_far):
-        return number + 1, sum_so_far + tf.random.normal([])
+        return number + 1, sum_so_far + tf.random.normal([], seed=5)
 
     return elementwise(x) + tf.while_loop(lambda number, _: number < 3, body, [0, 0.0])[1]
 
@@ -354,6 +354,16 @@ def test_by_itself_it_times_nothing_with_a_generator_of_its_own(monkeypatch, fun
     assert reports()[-1].applied
     assert not clock.turns
     assert len(set(drawn)) == 4
+
+
+def test_by_itself_it_times_what_draws_without_a_seed(monkeypatch):
+    clock = Clock(monkeypatch, planned_s=0.5, original_s=1.0)
+    monkeypatch.setattr(context.context(), "_seed", None)  # another test's
+    step = tf.function(lambda x: elementwise(x) + tf.random.uniform([]))
+    enable_as_users_do()
+    drawn = [float(step(LARGE)[0, 0]) for _ in range(_MOST_STEPS + 2)]
+    assert clock.turns
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_by_itself_it_times_what_draws_from_a_variable(monkeypatch):
@@ -502,7 +512,7 @@ def test_nothing_is_tried_of_which_no_plan_could_gain():
 
 
 def draws_products(x):
-    return products(x) + tf.random.uniform([])
+    return products(x) + tf.random.uniform([], seed=5)
 
 
 @pytest.mark.parametrize(
