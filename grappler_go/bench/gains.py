@@ -212,7 +212,8 @@ def _decided(ours: harness.Result | None) -> tuple[str, bool]:
         return "", False
     reports = [grappler_go.Report.from_dict(report) for report in ours.reports]
     applied = [report for report in reports if report.applied]
-    largest = max(applied or reports, key=lambda report: report.num_nodes)
+    # A graph that was tried with a plan later has two reports.
+    largest = max(applied or reports, key=lambda report: (report.num_nodes, report.groups))
     text = largest.outcome
     if largest.applied:
         text = (
