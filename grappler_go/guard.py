@@ -317,7 +317,7 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
     def waited(waiting: _Waiting, name: bytes, inputs: list[Any], num_outputs: int) -> Any:
         with lock:
             waiting.calls += 1
-            is_time = waiting.calls > CALLS_BEFORE_TRIAL and functions[name] is waiting
+            is_time = waiting.calls >= CALLS_BEFORE_TRIAL and functions[name] is waiting
             if is_time:
                 functions[name] = name  # for other threads, meanwhile
         if not is_time:

@@ -1,5 +1,6 @@
 """enable(guard=True): the first steps are timed, and nothing of the program is lost."""
 
+import itertools
 from concurrent import futures
 
 import helpers
@@ -70,8 +71,8 @@ def enable(**more):
     grappler_go.enable(POLICY, **FORCED, guard=True, **more)
 
 
-def runs_planned(step):
-    """Whether the next call asks TensorFlow for what the plugin made of the function."""
+def rewrites_of_next(step, x):
+    """The options of graph rewrites that the next call asks TensorFlow for."""
     seen = []
     real = execute.execute
 
@@ -81,9 +82,14 @@ def runs_planned(step):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(execute, "execute", spy)
-        step(X)
+        step(x)
     (options,) = set(seen)
-    rewrites = config_pb2.ConfigProto.FromString(options).graph_options.rewrite_options
+    return config_pb2.ConfigProto.FromString(options).graph_options.rewrite_options
+
+
+def runs_planned(step):
+    """Whether the next call asks TensorFlow for what the plugin made of the function."""
+    rewrites = rewrites_of_next(step, X)
     return rewrites.use_plugin_optimizers != rewriter_config_pb2.RewriterConfig.OFF
 
 
@@ -452,14 +458,22 @@ def products(x):
 
 
 SQUARE = tf.ones([256, 256]) / 256
-# Compiling these is predicted to gain a twelfth, with hope a quarter.
-_HOPEFUL = {**FORCED, "min_gain": 0.15}
+_budgets_ms = itertools.count(5000)
+
+
+def enable_hopefully(**more):
+    """Compiling products is predicted to gain a twelfth, with hope a quarter. Settings that no
+    other test has, and so none of its functions."""
+    grappler_go.enable(**{**FORCED, "min_gain": 0.15, "budget_ms": next(_budgets_ms), **more})
 
 
 def call_until_it_is_tried(step):
-    grappler_go.enable(**_HOPEFUL)
-    for _ in range(guard.CALLS_BEFORE_TRIAL + 1):
+    """The nodes that TensorFlow executes in that call."""
+    enable_hopefully()
+    for _ in range(guard.CALLS_BEFORE_TRIAL):
         step(SQUARE)
+    _, nodes = executed(step, SQUARE)
+    return nodes
 
 
 @pytest.mark.parametrize(
@@ -474,9 +488,8 @@ def test_a_function_that_is_called_often_is_tried_with_a_plan(monkeypatch, plann
     clock = Clock(monkeypatch, planned_s=planned_s, original_s=1.0)
     step = tf.function(products)
     expected = products(SQUARE)
-    call_until_it_is_tried(step)
+    assert helpers.count(call_until_it_is_tried(step), "_XlaRun") == 1
     assert not clock.turns
-    assert guard.is_waiting()
     for _ in range(_MOST_STEPS + 1):
         np.testing.assert_allclose(step(SQUARE), expected, rtol=1e-5)
     assert not guard.is_waiting()
@@ -486,14 +499,14 @@ def test_a_function_that_is_called_often_is_tried_with_a_plan(monkeypatch, plann
     assert tried.outcome == outcome
     assert any(note.startswith("on trial: predicted gain") for note in tried.notes)
     options = context.context().function_call_options
-    _, graphs = executed(step, SQUARE)
-    assert helpers.count(graphs, "_XlaRun") == (1 if outcome == "applied" else 0)
+    rewrites = rewrites_of_next(step, SQUARE)
+    assert (rewrites.memory_optimizer_target_node_name_scope != "") == (outcome == "applied")
     assert context.context().function_call_options is options
 
 
 def test_a_function_that_is_called_seldom_is_not_tried():
     step = tf.function(products)
-    grappler_go.enable(**_HOPEFUL)
+    enable_hopefully()
     for _ in range(guard.CALLS_BEFORE_TRIAL):
         step(SQUARE)
     (report,) = reports()
@@ -503,7 +516,7 @@ def test_a_function_that_is_called_seldom_is_not_tried():
 
 def test_nothing_is_tried_of_which_no_plan_could_gain():
     step = tf.function(products)
-    grappler_go.enable(**{**FORCED, "min_gain": 0.9})
+    enable_hopefully(min_gain=0.9)
     for _ in range(guard.CALLS_BEFORE_TRIAL + 3):
         step(SQUARE)
     assert [report.applied for report in reports()] == [False, False]
@@ -520,14 +533,14 @@ def draws_products(x):
 )
 def test_only_a_careful_guard_tries(settings):
     step = tf.function(products)
-    grappler_go.enable(**{**_HOPEFUL, **settings})
+    enable_hopefully(**settings)
     step(SQUARE)
     assert not guard.is_waiting()
 
 
 def test_nothing_is_tried_with_a_generator_of_its_own():
     step = tf.function(draws_products)
-    grappler_go.enable(**_HOPEFUL)
+    enable_hopefully()
     step(SQUARE)
     assert not guard.is_waiting()
 
@@ -540,21 +553,21 @@ def test_what_was_measured_to_be_best_left_is_not_tried(monkeypatch):
     monkeypatch.setattr(
         core, "reports", lambda *after: [{**r, "policy": "plan cache"} for r in found(*after)]
     )
-    grappler_go.enable(**_HOPEFUL)
+    enable_hopefully()
     tf.function(products)(SQUARE)
     assert not guard.is_waiting()
 
 
 def test_options_that_cannot_be_told_apart_try_nothing(monkeypatch):
     monkeypatch.setattr(guard, "_again", lambda options: None)
-    grappler_go.enable(**_HOPEFUL)
+    enable_hopefully()
     tf.function(products)(SQUARE)
     assert not guard.is_waiting()
 
 
 def test_threads_that_call_at_once_try_once():
     step = tf.function(products)
-    grappler_go.enable(**_HOPEFUL)
+    enable_hopefully()
     step(SQUARE)
     with futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: step(SQUARE), range(4 * guard.CALLS_BEFORE_TRIAL)))

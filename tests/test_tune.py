@@ -336,9 +336,13 @@ def test_every_candidate_fits_its_graph_and_is_made_once():
         plan = one.plans[graph.fingerprint]
         plan.validate(graph)
         assert plan.policy == f"tuned: {one.name}"
+        seen.add(None if plan.fusion_group is None else plan.fusion_group.tobytes())
+        if one.name == "updates by kernels, nothing else":
+            assert plan.empty
+            continue
         assert one.num_groups >= 1
         assert one.compile_s > 0
-        seen.add(plan.fusion_group.tobytes())
+    assert None in seen
     assert len(seen) == len(list(candidates.candidates(graphs))) >= 2
 
 
