@@ -92,6 +92,7 @@ def test_advanced_settings_are_the_cores_and_have_its_defaults():
     others |= {"compile_budget_s", "plan_folders"}
     others |= {"keep_memory"}
     others |= {"free_state", "first_is_home"}  # for simulations: the pass refuses such plans
+    others |= {"on_trial"}  # of a call, and not of the process
     others |= {"cut_by_policy"}  # where there are several devices the pass searches
     answer = helpers.run_python(
         "import json\n"
