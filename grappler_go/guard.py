@@ -305,14 +305,9 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
             return False
         if not any(report["micros_before"] or report["updates"] for report in seen):
             return False
-        try:
-            return (
-                not keeps_state(name)
-                and kernel_state.num_nodes(ctx, name, _MOST_NODES) <= _MOST_NODES
-                and _again(ctx.function_call_options) is not None
-            )
-        except Exception:
+        if sum(report["num_nodes"] for report in seen) > _MOST_NODES or keeps_state(name):
             return False
+        return _again(ctx.function_call_options) is not None
 
     def waited(waiting: _Waiting, name: bytes, inputs: list[Any], num_outputs: int) -> Any:
         with lock:

@@ -6,7 +6,6 @@ a kernel keeps to itself, such as the generator of RandomUniform, is not. That m
 program seeds it.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 # Stateful by their definitions and without a resource among their inputs; what they keep,
@@ -37,44 +36,21 @@ def is_kept_by(ctx: Any, function: bytes) -> bool:
     Raises:
       tf.errors.NotFoundError: the context has no such function, or one that it calls.
     """
-    return any(
-        _keeps(node)
-        for fdef in _with_callees(ctx, function)
-        for node in fdef.node_def
-        if not ctx.has_function(node.op)
-    )
-
-
-def num_nodes(ctx: Any, function: bytes, most: int) -> int:
-    """Of a function and those that it calls, each once; counted no further than above `most`.
-
-    Raises:
-      tf.errors.NotFoundError: as is_kept_by().
-    """
-    count = 0
-    for fdef in _with_callees(ctx, function):
-        count += len(fdef.node_def)
-        if count > most:
-            break
-    return count
-
-
-def _with_callees(ctx: Any, function: bytes) -> Iterator[Any]:
-    """Their FunctionDefs."""
     todo, seen = [function.decode()], set()
     while todo:
         name = todo.pop()
         if name in seen:
             continue
         seen.add(name)
-        fdef = ctx.get_function_def(name)
-        yield fdef
-        for node in fdef.node_def:
+        for node in ctx.get_function_def(name).node_def:
             if ctx.has_function(node.op):
                 todo.append(node.op)
+            elif _keeps(node):
+                return True
             for value in node.attr.values():
                 called = [value.func] if value.HasField("func") else value.list.func
                 todo.extend(one.name for one in called)
+    return False
 
 
 def _keeps(node: Any) -> bool:

@@ -545,6 +545,13 @@ def test_nothing_is_tried_with_a_generator_of_its_own():
     assert not guard.is_waiting()
 
 
+def test_nothing_large_is_tried(monkeypatch):
+    monkeypatch.setattr(guard, "_MOST_NODES", 5)
+    enable_hopefully()
+    tf.function(products)(SQUARE)
+    assert not guard.is_waiting()
+
+
 def test_what_was_measured_to_be_best_left_is_not_tried(monkeypatch):
     from grappler_go import native
 
