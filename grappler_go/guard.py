@@ -56,8 +56,8 @@ _LEAST_SPEEDUP = 1.05
 GONE_BACK = "than the original, which is used from here on"
 # How the policy is called, in a report, whose plan grappler_go.tune() found: it ran already.
 _TUNED = "tuned: "
-# And where it found none.
-_MEASURED = ("plan cache",)
+# And where it found none (cc/plugin/optimize.cc).
+_LEFT_BY_TUNING = "plan cache"
 
 _Call = Callable[[bytes, list[Any], int], Any]
 # Name of a function -> that of the one to call from now on; else what is known of it.
@@ -301,7 +301,7 @@ def _guarded(ctx: Any, functions: _Functions, guarding: Guarding) -> _Call:
         would be noticed."""
         if not careful or guarding.tuning is not None:
             return False
-        if any(report["groups"] or report["policy"] in _MEASURED for report in seen):
+        if any(report["groups"] or report["policy"] == _LEFT_BY_TUNING for report in seen):
             return False
         if not any(report["micros_before"] or report["updates"] for report in seen):
             return False
@@ -407,38 +407,43 @@ def _updates_alone(ctx: Any, name: bytes) -> _Way:
     return _Way(name, _again, "updates_alone")
 
 
-_without: dict[bytes, Any] = {}
-_others: dict[bytes, Any] = {}
 # What MemoryOptimizer takes where the option of that name is empty (memory_optimizer.h).
 _DEFAULT_SCOPE = "gradients/"
+_changed: dict[tuple[bytes, str], Any] = {}
+
+
+def _without_plugins(options: Any) -> Any:
+    """The same options of a function call, but for plugin optimizers, which are off."""
+
+    def change(rewrites: Any) -> bool:
+        rewrites.use_plugin_optimizers = type(rewrites).OFF
+        return True
+
+    return _with(options, "without plugins", change)
 
 
 def _again(options: Any) -> Any:
     """Options that say the same in other words, so that TensorFlow makes the function anew;
     None where there are no others."""
-    from tensorflow.core.protobuf import config_pb2
-    from tensorflow.python.eager import context
 
-    serialized = options.config_proto_serialized
-    if serialized not in _others:
-        config = config_pb2.ConfigProto.FromString(serialized)
-        rewrites = config.graph_options.rewrite_options
+    def change(rewrites: Any) -> bool:
         was_default = not rewrites.memory_optimizer_target_node_name_scope
         rewrites.memory_optimizer_target_node_name_scope = _DEFAULT_SCOPE
+        return was_default
+
+    return _with(options, "again", change)
+
+
+def _with(options: Any, name: str, change: Callable[[Any], bool]) -> Any:
+    """Options of a function call with a change to those of graph rewrites, made once for each
+    by its name; None where it cannot be made."""
+    key = (options.config_proto_serialized, name)
+    if key not in _changed:
+        from tensorflow.core.protobuf import config_pb2
+        from tensorflow.python.eager import context
+
+        config = config_pb2.ConfigProto.FromString(options.config_proto_serialized)
+        is_made = change(config.graph_options.rewrite_options)
         changed = context.FunctionCallOptions(options.executor_type, config)
-        _others[serialized] = changed if was_default else None
-    return _others[serialized]
-
-
-def _without_plugins(options: Any) -> Any:
-    """The same options of a function call, but for plugin optimizers, which are off."""
-    from tensorflow.core.protobuf import config_pb2, rewriter_config_pb2
-    from tensorflow.python.eager import context
-
-    serialized = options.config_proto_serialized
-    if serialized not in _without:
-        config = config_pb2.ConfigProto.FromString(serialized)
-        rewrites = config.graph_options.rewrite_options
-        rewrites.use_plugin_optimizers = rewriter_config_pb2.RewriterConfig.OFF
-        _without[serialized] = context.FunctionCallOptions(options.executor_type, config)
-    return _without[serialized]
+        _changed[key] = changed if is_made else None
+    return _changed[key]

@@ -1,7 +1,6 @@
 // Fusion: groups of ops that XLA compiles as one.
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -149,27 +148,14 @@ Trial BestTrial(const OpGraph& graph, const Logits& logits,
   return best;
 }
 
-// Nothing, where not even that would be worth it. The result's time is the
-// predicted one, hope aside.
-std::optional<Trial> Hoped(const OpGraph& graph, const Logits& logits,
-                           const OpMicros& micros, const PlanOptions& options,
-                           int32_t cores, FusionCandidates candidates,
-                           double before) {
-  OpMicros hoped = micros;
-  for (float& time : hoped.compiled) time *= 1 - kTrialHope;
-  PlanOptions bet = options;
-  bet.compile_budget_s *= kTrialBudget;
-  Trial trial =
-      BestTrial(graph, logits, hoped, bet, cores, std::move(candidates));
-  const double gain =
-      StepMicros(graph, {micros.alone, {}, {}, cores}) - trial.micros;
-  if (trial.groups.count == 0 ||
-      gain < RequiredGain(options, trial.parts) * before ||
-      gain * kTrialSteps < CompileSeconds(trial.groups) * 1e6) {
-    return std::nullopt;
-  }
-  trial.micros = StepWithGroups(graph, micros, options, trial.groups, cores);
-  return trial;
+// The best plan if XLA's ops are as fast as is hoped for.
+Trial BestHope(const OpGraph& graph, const Logits& logits, OpMicros micros,
+               PlanOptions options, int32_t cores,
+               FusionCandidates candidates) {
+  for (float& time : micros.compiled) time *= 1 - kTrialHope;
+  options.compile_budget_s *= kTrialBudget;
+  return BestTrial(graph, logits, micros, options, cores,
+                   std::move(candidates));
 }
 
 }  // namespace
@@ -189,32 +175,31 @@ void DecideFusion(const OpGraph& graph, const Machine& machine,
   Trial best = BestTrial(graph, logits, micros, options, cores, candidates);
 
   const double more_runs = MoreRunsMicros(graph, micros);
-  const double before =
-      StepMicros(graph, {micros.alone, {}, {}, cores}) + more_runs;
-  plan->micros_before = before;
-  plan->micros_after = before;
-  // A plan for the simulator alone bears no risk.
-  const double required =
-      plan->free_state ? 0.0 : RequiredGain(options, best.parts);
-  bool pays = best.groups.count == 0 ||
-              before - (best.micros + more_runs) >= required * before;
-  if ((!pays || best.groups.count == 0) && options.on_trial) {
-    std::optional<Trial> hoped =
-        Hoped(graph, logits, micros, options, cores, candidates, before);
-    if (hoped.has_value()) {
-      best = *std::move(hoped);
-      pays = true;
+  const double alone = StepMicros(graph, {micros.alone, {}, {}, cores});
+  const double before = alone + more_runs;
+  const auto pays = [&](const Trial& trial) {
+    // A plan for the simulator alone bears no risk.
+    const double required =
+        plan->free_state ? 0.0 : RequiredGain(options, trial.parts);
+    return trial.groups.count > 0 && alone - trial.micros >= required * before;
+  };
+  bool taken = pays(best);
+  if (!taken && options.on_trial) {
+    Trial hope = BestHope(graph, logits, micros, options, cores, candidates);
+    taken = pays(hope) && (alone - hope.micros) * kTrialSteps >=
+                              CompileSeconds(hope.groups) * 1e6;
+    if (taken) {
+      best = std::move(hope);
+      best.micros = StepWithGroups(graph, micros, options, best.groups, cores);
     }
   }
+  plan->micros_before = before;
+  plan->micros_after = taken ? best.micros + more_runs : before;
   std::vector<int32_t>& group = best.groups.of_op;
-  if (pays) {
-    plan->micros_after = best.micros + more_runs;
-  } else {
-    for (int32_t i = 0; i < graph.num_ops(); ++i) {
-      if (group[i] < 0) continue;
-      group[i] = -1;
-      best.candidates.reason[i] = Reason::kPlanDoesNotPay;
-    }
+  for (int32_t i = 0; i < graph.num_ops() && !taken; ++i) {
+    if (group[i] < 0) continue;
+    group[i] = -1;
+    best.candidates.reason[i] = Reason::kPlanDoesNotPay;
   }
   plan->fusion_group = std::move(group);
   Explain(best.candidates.reason, why);

@@ -17,7 +17,7 @@ enum class CallMode {
   // The plan's first steps are timed against the graph without it.
   kOnTrial,
   // No plan: only the updates of variables that kernels do, and no report. What
-  // a plan on trial is timed against, and what stays when it gains nothing.
+  // a plan is timed against where there are such, and what stays without it.
   kUpdatesAlone,
 };
 
