@@ -9,7 +9,7 @@ import pytest
 from grappler_go_training import workloads
 
 from grappler_go import guard
-from grappler_go.bench import chart, gains, gains_programs, harness, models
+from grappler_go.bench import chart, gains, gains_programs, harness, models, worker
 from grappler_go.bench.harness import Result
 from grappler_go.cli import bench, bench_gains, main
 
@@ -198,6 +198,32 @@ def test_a_program_is_measured_at_its_size_and_its_decision_is_kept(measured):
     assert row.compiled
     assert row.decision.startswith("0 updates by kernels, 0 loops by XLA, 30 of 40 ops in 1 group")
     assert row.results["ours"].reports == []
+
+
+def test_of_a_graph_that_was_tried_later_the_plan_is_told():
+    untried = {"num_nodes": 40, "applied": True, "outcome": "applied", "updates": 3}
+    tried = {**untried, "groups": 1, "grouped_ops": 30}
+    for reports in ([untried, tried], [tried, untried]):
+        decision, compiled = gains._decided(Result("ours", reports=reports))
+        assert compiled
+        assert decision.startswith("3 updates by kernels, 0 loops by XLA, 30 of 40 ops")
+
+
+def test_steps_are_timed_once_nothing_waits_or_is_tried(monkeypatch):
+    turns = iter(["waits"] * 50 + ["undecided"] * 7)
+    state = [next(turns)]
+    monkeypatch.setattr(guard, "is_waiting", lambda: state[0] == "waits")
+    monkeypatch.setattr(guard, "is_undecided", lambda: state[0] == "undecided")
+
+    class Steps(worker.Worker):
+        def __init__(self):
+            pass
+
+        def time(self, request):
+            state[0] = next(turns, "")
+            return {"ms": [1.0] * request["steps"]}
+
+    assert len(Steps()._until_decided()) == 57
 
 
 def test_the_command_tunes_unless_it_is_told_otherwise(measured, capsys):
