@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import random_networks
 import tensorflow as tf
-from grappler_go_training.go import export, inputs, sampling
+from grappler_go_training.go import export, inputs, run_folder, sampling
 
 import grappler_go
 from grappler_go import _core
@@ -52,6 +52,16 @@ def test_the_core_gets_what_the_network_says(policy, folder, graph, name, free_s
     for task, expected in sampling.to_logits(heads, policy.config).items():
         np.testing.assert_allclose(said[task], expected, rtol=1e-3, atol=1e-4, err_msg=task)
     assert set(said) == {*sampling.TASKS, "op_micros", "fused_micros"}
+
+
+def test_what_ships_can_be_trained_further_and_says_the_same(graph):
+    network, config, file = run_folder.load_network("go-0.2")
+    machine = grappler_go.load_machine("p100x4")
+    given = inputs.graph_inputs(graph, machine, free_state=True)
+    _, heads = sampling.decode(network, inputs.GraphInputs(*map(tf.constant, given)))
+    said = _core.load_policy(str(file.parent)).decide(graph, machine, free_state=True)
+    for task, expected in sampling.to_logits(heads, config.network).items():
+        np.testing.assert_allclose(said[task], expected, rtol=1e-3, atol=1e-3, err_msg=task)
 
 
 def test_costs_are_the_scorers(folder, graph):

@@ -295,6 +295,41 @@ def test_configurations_that_make_no_sense_are_refused():
     )
 
 
+def test_a_network_of_an_older_schema_says_the_same_in_a_newer_one():
+    schema = random_networks.SCHEMA
+    older = {
+        "op_features": [n for n in schema["op_features"] if n not in ("kind_apart", "class_call")],
+        "vocabulary": [n for k, n in enumerate(schema["vocabulary"]) if k not in (3, 7)],
+    }
+    before = network.GoNetwork(
+        config.NetworkConfig(width=16, ffn_width=16, segment=8, seed=3), {**schema, **older}
+    )
+    after = random_networks.small_network(sage_layers=3)
+    after.take_over(before)
+    given = random_networks.random_inputs(90, num_edges=120)
+    kept = [schema["op_features"].index(name) for name in older["op_features"]]
+    names = [schema["vocabulary"][number] for number in given.op_type]
+    known = [older["vocabulary"].index(n) if n in older["vocabulary"] else 0 for n in names]
+    assert 0 < known.count(0) < 20, "some types of ops are new"
+    as_before = given._replace(
+        op_features=given.op_features[:, kept], op_type=np.array(known, np.int32)
+    )
+    said = zip(_heads(before, as_before), _heads(after, given), strict=True)
+    for expected, found in said:
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["op_features", "vocabulary", "device_features"])
+def test_a_network_that_knows_what_is_no_longer_said_is_refused(name):
+    schema = random_networks.SCHEMA
+    before = network.GoNetwork(
+        config.NetworkConfig(width=16, ffn_width=16, segment=8, sage_layers=1),
+        {**schema, name: [*schema[name], "horoscope"]},
+    )
+    with pytest.raises(ValueError, match="horoscope|device_features of another"):
+        random_networks.small_network().take_over(before)
+
+
 def test_keras_3_in_the_process_is_an_error_that_says_what_to_do():
     environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
     source = "import tensorflow as tf; tf.keras.Sequential(); import grappler_go_training.go"

@@ -34,6 +34,11 @@ class Dense(tf.Module):
         )
         self._rows, self._columns = rows, columns
 
+    @property
+    def weights(self) -> tf.Variable:
+        """[rows, columns]."""
+        return self._weights
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         # One product of matrices rather than one for each of the leading indices.
         flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, self._rows])

@@ -135,6 +135,32 @@ class GoNetwork(tf.Module):
         self._value_up = layers.Dense("value_up", rng, 2 * width + 1, width, math.sqrt(2.0))
         self._value_out = layers.Dense("value_out", rng, width, 1, 0.1)
 
+    def take_over(self, before: "GoNetwork") -> None:
+        """Sets all variables to those of a network of the same config for another schema, so
+        that both say the same of a graph: columns that it did not have count for nothing, and
+        types of ops that it did not know start as what it took them for.
+
+        Raises:
+          ValueError: columns or types that it had are no longer there, or devices and links
+            are described otherwise.
+        """
+        for name in ("device_features", "link_features"):
+            if before.schema[name] != self.schema[name]:
+                raise ValueError(f"{name} of another schema")
+        for mine, theirs in zip(self.variables, before.variables, strict=True):
+            if mine.shape == theirs.shape:
+                mine.assign(theirs)
+        rows = _rows_of(before.schema["vocabulary"], self.schema["vocabulary"])
+        # Row 0 is any other op.
+        known = [max(row, 0) for row in rows]
+        self._op_type.table.assign(before._op_type.table.numpy()[known])
+        weights, names = before._features.weights.numpy(), self.schema["op_features"]
+        rows = _rows_of(before.schema["op_features"], names)
+        mine = np.zeros(self._features.weights.shape, np.float32)
+        mine[: len(names)] = np.where(np.array(rows)[:, np.newaxis] >= 0, weights[rows], 0.0)
+        mine[len(names) :] = weights[len(before.schema["op_features"]) :]
+        self._features.weights.assign(mine)
+
     def num_parameters(self) -> int:
         """Of all layers together."""
         return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
@@ -320,6 +346,18 @@ class LevelHead(tf.Module):
         if self._levels is None:
             return logits, h
         return logits, tf.matmul(tf.nn.softmax(logits), self._levels.table)
+
+
+def _rows_of(before: list[str], now: list[str]) -> list[int]:
+    """Of each name of now, its number in before; -1 where it was not there.
+
+    Raises:
+      ValueError: one that was there is gone.
+    """
+    gone = sorted(set(before) - set(now))
+    if gone:
+        raise ValueError(f"{', '.join(gone)}: no longer part of the schema")
+    return [before.index(name) if name in before else -1 for name in now]
 
 
 def _column_scales(names: list[str]) -> np.ndarray:

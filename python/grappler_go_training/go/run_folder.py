@@ -146,22 +146,22 @@ def load_network(path: str | os.PathLike[str]) -> tuple[GoNetwork, TrainConfig, 
 def _load_exported(folder: pathlib.Path) -> tuple[GoNetwork, TrainConfig, pathlib.Path]:
     made_for = json.loads((folder / SCHEMA).read_text(encoding="utf-8"))
     about = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    own = json.loads(native.core().schema_json())
-    columns = ("op_features", "device_features", "link_features", "vocabulary")
-    if "config" not in about or any(made_for[name] != own[name] for name in columns):
+    if "config" not in about:
         raise ValueError(
-            f"{folder}: no policy of the GO network, or one of another schema than "
-            f"{own['schema']}: it can be used, but not trained further"
+            f"{folder}: no policy of the GO network: it can be used, but not trained further"
         )
     config = train_config.from_dict(about["config"])
-    network = new_network(config)
-    # export.py keeps it under this name.
-    stored = tf.train.Checkpoint(_network=network)
+    network, stored = new_network(config), GoNetwork(config.network, made_for)
     try:
-        found = stored.read(str(folder / "variables/variables"))
+        # export.py keeps it under this name.
+        found = tf.train.Checkpoint(_network=stored).read(str(folder / "variables/variables"))
         found.expect_partial().assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:
         raise ValueError(f"{folder}: of another network than this program makes") from error
+    try:
+        network.take_over(stored)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}: it can be used, but not trained further") from error
     return network, config, folder / SCHEMA
 
 
