@@ -42,7 +42,7 @@ def test_workers_may_have_the_ops_of_a_graph_that_was_captured_elsewhere():
     assert home not in case.graph.devices
     assert case.matters["device"].sum() == len(case.problem.movable) > 0
     env = environment.Environment(go_graphs.config().network, 1)
-    (there,) = env.try_actions(case, [actions_of(case, device=1)])
+    (there,) = env.try_actions(case, [actions_of(case, device=1)], by_cut=False)
     movable = np.isin(case.problem.unit_of, case.problem.movable)
     assert (there.plan.device[movable] == 1).all()
 
@@ -76,9 +76,25 @@ def test_a_plan_as_fast_as_the_best_baseline_is_worth_minus_one(gpus):
 
 def test_the_actions_of_a_placement_make_that_placement(gpus):
     env = environment.Environment(go_graphs.config().network, 1)
-    (there,) = env.try_actions(gpus, [actions_of(gpus, device=1)])
+    (there,) = env.try_actions(gpus, [actions_of(gpus, device=1)], by_cut=False)
     movable = np.isin(gpus.problem.unit_of, gpus.problem.movable)
     assert (there.plan.device[movable] == 1).all()
+
+
+def test_devices_that_were_drawn_guide_a_cut(gpus):
+    rng = np.random.default_rng(0)
+    env = environment.Environment(go_graphs.config().network, 1)
+    drawn = [
+        actions_of(gpus)._replace(device=rng.integers(0, 2, gpus.graph.num_ops, np.int32))
+        for _ in range(8)
+    ]
+    scattered = env.try_actions(gpus, drawn, by_cut=False)
+    cut = env.try_actions(gpus, drawn)
+    mean = [np.mean([one.step_us for one in outcomes]) for outcomes in (cut, scattered)]
+    assert mean[0] < 0.9 * mean[1]
+    assert len({tuple(one.plan.device) for one in cut}) > 1, "the draws make a difference"
+    again = env.try_actions(gpus, drawn)
+    assert [one.step_us for one in again] == [one.step_us for one in cut]
 
 
 def test_out_of_memory_is_worth_minus_ten():

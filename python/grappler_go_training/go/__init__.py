@@ -4,7 +4,7 @@ NeurIPS 2020; "the paper" below).
 
     inputs.graph_inputs(graph, machine)   what the network sees
     network.GoNetwork                     from that and the last actions to logits
-    sampling.sample / greedy              from logits to actions, in several passes
+    sampling.sample / decode              from logits to actions, in several passes
     export.export_policy                  the policy folder that the plugin loads
 
 The graph part is TF-GNN's, which needs Keras 2 (package tf_keras): this package sets

@@ -94,7 +94,7 @@ class Asker:
         scores = self._policy.scores(self._case)
         if method == POLICY_SEARCH:
             return self._searched(scores, budget, seed, started)
-        best = outcome_of(self._first_choice(), scores)
+        best = outcome_of(self._case, scores)
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
             if budget.seconds is not None and time.monotonic() - started >= budget.seconds:
@@ -107,13 +107,6 @@ class Asker:
                 best = min([best, *tried], key=_rank)
         seconds = time.monotonic() - started
         return Answer(best.plan, best.step_us, best.out_of_memory, seconds)
-
-    def _first_choice(self) -> Case:
-        """Devices are weighed against what they send (cc/plan/policy_cut.h); draws are
-        orders for each op."""
-        return dataclasses.replace(
-            self._case, options={**self._case.options, "cut_by_policy": True}
-        )
 
     def _warm_up(self, policy: JudgedPolicy, method: str) -> None:
         """Tracing is done before anybody's clock starts."""

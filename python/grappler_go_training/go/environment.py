@@ -7,7 +7,10 @@ them, one simulated step, a reward.
         print(outcome.reward, outcome.step_us)
 
 Actions go through the same path as a policy's answers in production: logits,
-_core.build_plan, and from there to _core.simulate.
+_core.build_plan, and from there to _core.simulate. Devices are what a cut makes of them
+(cc/plan/policy_cut.h), which weighs them against transfers and balance: ops that are drawn
+one by one scatter, and then all samples are so bad that a policy learns nothing but to
+leave everything on one device.
 """
 
 import concurrent.futures
@@ -182,11 +185,18 @@ def reward_of(step_us: float, out_of_memory: bool, teacher: Teacher) -> float:
     return -float(np.sqrt(step_us / max(teacher.step_us, 1e-9)))
 
 
-def outcome_of(case: Case, logits: Mapping[str, npt.NDArray[np.float32]]) -> Outcome:
-    """What becomes of a policy's answer."""
+def outcome_of(
+    case: Case, logits: Mapping[str, npt.NDArray[np.float32]], *, by_cut: bool = True
+) -> Outcome:
+    """What becomes of a policy's answer.
+
+    Args:
+      by_cut: devices are what a cut makes of the answer; else the likeliest of each op.
+    """
     core, machine = native.core(), case.target.machine
     wanted = {task: logits[task] for task in case.tasks if task in logits}
-    plan, _ = core.build_plan(case.graph, machine, wanted, case.options)
+    options = {**case.options, "cut_by_policy": by_cut}
+    plan, _ = core.build_plan(case.graph, machine, wanted, options)
     priority = {task: wanted[task] for task in ("schedule",) if task in wanted}
     try:
         (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
@@ -211,20 +221,23 @@ class Environment:
         count = threads or len(os.sched_getaffinity(0))
         self._pool = concurrent.futures.ThreadPoolExecutor(count)
 
-    def try_actions(self, case: Case, actions: Sequence[Actions]) -> list[Outcome]:
-        """What becomes of each."""
-        return [one.result() for one in self.start(case, actions)]
+    def try_actions(
+        self, case: Case, actions: Sequence[Actions], *, by_cut: bool = True
+    ) -> list[Outcome]:
+        """What becomes of each; by_cut as outcome_of()."""
+        return [one.result() for one in self.start(case, actions, by_cut=by_cut)]
 
     def start(
-        self, case: Case, actions: Sequence[Actions]
+        self, case: Case, actions: Sequence[Actions], *, by_cut: bool = True
     ) -> "list[concurrent.futures.Future[Outcome]]":
         """The same, without waiting for it."""
-        return [self._pool.submit(self._outcome, case, one) for one in actions]
+        return [self._pool.submit(self._outcome, case, one, by_cut) for one in actions]
 
     def close(self) -> None:
         """Ends the threads."""
         self._pool.shutdown()
 
-    def _outcome(self, case: Case, actions: Actions) -> Outcome:
+    def _outcome(self, case: Case, actions: Actions, by_cut: bool) -> Outcome:
         num_devices = len(case.target.machine.devices)
-        return outcome_of(case, sampling.actions_to_logits(actions, num_devices, self._config))
+        logits = sampling.actions_to_logits(actions, num_devices, self._config)
+        return outcome_of(case, logits, by_cut=by_cut)

@@ -71,9 +71,6 @@ class LocalRollouts:
         self._inputs = [GraphInputs(*map(tf.constant, case.inputs)) for case in cases]
         self._spec = inputs_spec(json.loads(native.core().schema_json()))
         self._traced: dict[tuple[str, int], tf.types.experimental.PolymorphicFunction] = {}
-        self._decoder = tf.function(
-            lambda inputs: sampling.greedy(network, inputs), input_signature=[self._spec]
-        )
         self._scorer = tf.function(
             lambda inputs: sampling.to_logits(sampling.decode(network, inputs)[1], config.network),
             input_signature=[self._spec],
@@ -113,11 +110,6 @@ class LocalRollouts:
         """[num_ops] by task: what draw() calls previous."""
         found: Actions = self._run(self._previous, request)
         return found
-
-    def greedy(self, case: int) -> Actions:
-        """[num_ops] by task: the policy's first choice."""
-        found = self._decoder(self._inputs[case])
-        return tf.nest.map_structure(lambda t: t.numpy(), found)
 
     def scores(self, case: int) -> dict[str, np.ndarray]:
         """By task, what an exported policy answers (sampling.to_logits)."""

@@ -23,6 +23,7 @@ from grappler_go_training.go.environment import (
     Case,
     Outcome,
     make_case,
+    outcome_of,
 )
 from grappler_go_training.go.network import Actions, GoNetwork
 from grappler_go_training.go.ppo import Best, Diverged, Learner, Rollout, explained_variance
@@ -194,7 +195,8 @@ class Trainer:
         self._teachers = [imitate.teacher_actions(case, config.network) for case in cases]
         self._families = sorted({case.family for case in cases})
         self._rng = np.random.default_rng(config.seed)
-        # By case: the best plan known, to begin with the teacher's.
+        # By case: the best plan known, to begin with the teacher's; with the devices that it
+        # has, not those that were drawn.
         self._best: dict[int, tuple[float, Actions]] = {}
         self.step = 0
         found = checkpoint.latest(store.checkpoints)
@@ -210,7 +212,7 @@ class Trainer:
         for number, case in enumerate(self._cases):
             if number not in self._best:
                 actions = self._teachers[number].actions
-                (outcome,) = self._local.environment.try_actions(case, [actions])
+                (outcome,) = self._local.environment.try_actions(case, [actions], by_cut=False)
                 self._best[number] = outcome.reward, actions
 
     def _make_rollouts(self) -> Rollouts:
@@ -336,7 +338,18 @@ class Trainer:
             k = int(rollout.rewards.argmax())
             reward = float(rollout.rewards[k])
             if reward > self._best[rollout.case][0]:
-                self._best[rollout.case] = reward, Actions(*(task[k] for task in rollout.actions))
+                drawn = Actions(*(task[k] for task in rollout.actions))
+                self._best[rollout.case] = reward, self._as_planned(rollout.case, drawn)
+
+    def _as_planned(self, number: int, drawn: Actions) -> Actions:
+        """With the devices that a cut made of those that were drawn."""
+        case = self._cases[number]
+        (outcome,) = self._local.environment.try_actions(case, [drawn])
+        planned = outcome.plan.device
+        if planned is None:
+            return drawn
+        device = np.where(planned < 0, case.problem.stands, planned)
+        return drawn._replace(device=imitate.in_order(case, device).astype(np.int32))
 
     def _log(self, row: dict[str, float]) -> None:
         finite = {name: value for name, value in row.items() if math.isfinite(value)}
@@ -386,10 +399,12 @@ class Trainer:
         best of that choice, what was drawn and the teacher's."""
         found = {}
         for number, case in enumerate(self._cases):
-            tried = [self._local.greedy(number), self._best[number][1]]
-            outcomes = self._local.environment.try_actions(case, tried)
-            ratio = outcomes[0].step_us / max(case.teacher.step_us, 1e-9)
-            if outcomes[0].out_of_memory:
+            first = outcome_of(case, self._local.scores(number))
+            ratio = first.step_us / max(case.teacher.step_us, 1e-9)
+            if first.out_of_memory:
                 ratio = math.inf
-            found[case.name] = ratio, max(outcomes, key=lambda one: one.reward)
+            (best,) = self._local.environment.try_actions(
+                case, [self._best[number][1]], by_cut=False
+            )
+            found[case.name] = ratio, max(first, best, key=lambda one: one.reward)
         return found
