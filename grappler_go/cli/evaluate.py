@@ -3,7 +3,9 @@
 "policy" is the policy's first choice, one plan; "policy_best" the best of that and of as
 many samples as the budget has plans or seconds; "policy_search" what the core's search,
 joint_search among the baselines, makes of the policy's scores; "sequential_search" what that
-finds for one decision after the other. Baselines that search get the
+finds for one decision after the other. "fine_tuned" is the best plan that the policy sees
+while it learns on this graph alone, and "go_one" that of a new network (the paper's GO-one).
+Baselines that search get the
 same budget, and their plans run ready ops by critical path where that is faster. With --out
 results are kept as JSON lines, and what is there is not done again.
 
@@ -20,6 +22,8 @@ Examples:
   # What ships, on placement alone.
   grappler-go evaluate go-0.2 --decides=device --methods=policy,policy_search,metis
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
+  # 50 steps of 16 plans, from the policy and from nothing.
+  grappler-go evaluate go-0.2 --graphs=rnnlm-2 --plans=800 --methods=fine_tuned,go_one
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
   grappler-go evaluate runs/go --split=validation --out=results.jsonl --json
@@ -64,8 +68,8 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "methods",
     [],
-    "policy, policy_best, policy_search and baselines; without it those and the baselines of "
-    "the policy's training.",
+    "policy, policy_best, policy_search, fine_tuned, go_one, sequential_search and baselines; "
+    "without it the first three and the baselines of the policy's training.",
     flag_values=FLAGS,
 )
 flags.DEFINE_list(
@@ -95,10 +99,13 @@ def run(args: list[str]) -> int:
     policy = train.go_module("judged", "evaluate").load(args[0])
     methods = list(FLAGS.methods)
     if not methods:
-        methods = [one for one in results.METHODS if policy.draws or one != results.POLICY_BEST]
+        asked = [one for one in results.METHODS if one not in results.LEARNING]
+        methods = [one for one in asked if policy.draws or one != results.POLICY_BEST]
         methods += policy.baselines or train.go_module("train_config", "evaluate").BASELINES
     try:
-        evaluate.check(policy, methods, FLAGS.decides)
+        evaluate.check(
+            policy, methods, FLAGS.decides, baselines.Budget(FLAGS.plans, FLAGS.max_seconds)
+        )
     except ValueError as error:
         raise common.UsageError(str(error)) from error
     if FLAGS.measured:

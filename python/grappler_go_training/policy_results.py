@@ -12,7 +12,11 @@ import numpy as np
 # samples as the budget has plans or seconds; and what the core's search (the baseline
 # joint_search) makes of its scores.
 POLICY, POLICY_BEST, POLICY_SEARCH = "policy", "policy_best", "policy_search"
-METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH)
+# The best plan that it sees while it learns by PPO on this case alone, as many plans as the
+# budget has; and that of a new network of the same config, the paper's GO-one.
+FINE_TUNED, GO_ONE = "fine_tuned", "go_one"
+LEARNING = (FINE_TUNED, GO_ONE)
+METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH, *LEARNING)
 
 # The core's search without a policy. Here it decides what a case lets it decide, and
 # where fusion needs a policy's word it is told that everything may be compiled.
@@ -33,7 +37,7 @@ class Row:
       family, num_ops: of the graph.
       decides: the tasks that were to be decided, with commas. A baseline decides what it
         is made for, but for SEARCH.
-      method: POLICY, POLICY_BEST or a baseline's name.
+      method: of METHODS or a baseline's name.
       seed: of what draws.
       plans, max_seconds: what it might spend (baselines.Budget).
       step_us: of the simulated step of its plan, with ready ops taken by critical path

@@ -280,6 +280,34 @@ def test_what_is_not_to_be_decided_is_not(trained, cases):
     assert not environment.outcome_of(cases[0], logits).plan.empty
 
 
+def test_learning_on_a_case_spends_the_budget_and_leaves_the_policy_alone(
+    trained, exported, cases, monkeypatch
+):
+    started = []
+    run = finetune.train
+
+    def seen(config, *args, **kwargs):
+        started.append((config.steps, config.imitation_steps, kwargs["start_from"] is None))
+        return run(config, *args, **kwargs)
+
+    monkeypatch.setattr(finetune, "train", seen)
+    asked = ["fine_tuned", "go_one", "policy"]
+    budget = evaluate.baselines.Budget(plans=2 * go_graphs.config().samples + 1)
+    for folder in (trained, exported):
+        policy = judged.load(folder)
+        before = policy.scores(cases[0])
+        rows = list(evaluate.evaluate(policy, cases[:1], asked, (0,), budget))
+        assert {row.method: row.policy for row in rows} == dict.fromkeys(asked, policy.name)
+        # No worse than doing nothing, which is where their search for the best begins.
+        assert all(row.step_us <= rows[0].default_us for row in rows[:2])
+        for task, scores in policy.scores(cases[0]).items():
+            np.testing.assert_array_equal(scores, before[task])
+    assert started == [(2, 0, False), (2, 0, True)] * 2
+    seconds = evaluate.baselines.Budget(plans=9, seconds=1.0)
+    with pytest.raises(ValueError, match="of seconds"):
+        list(evaluate.evaluate(policy, cases[:1], asked, (0,), seconds))
+
+
 @pytest.fixture(scope="module")
 def exported(trained, tmp_path_factory):
     """The folder of its policy."""
@@ -319,7 +347,11 @@ def test_an_exported_policy_is_trained_further(trained, exported, cases, tmp_pat
 @pytest.mark.parametrize(
     ("file", "change", "why"),
     [
-        ("schema.json", lambda schema: schema["device_features"].reverse(), "device_features of another schema"),
+        (
+            "schema.json",
+            lambda schema: schema["device_features"].reverse(),
+            "device_features of another schema",
+        ),
         ("card.json", lambda card: card.pop("config"), "no policy of the GO network"),
         (
             "card.json",

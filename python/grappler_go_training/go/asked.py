@@ -9,6 +9,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import os
+import tempfile
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,14 @@ import grappler_go
 from grappler_go import native
 from grappler_go_training import baselines
 from grappler_go_training.baselines.run import row_of
+from grappler_go_training.go import finetune
 from grappler_go_training.go.environment import Case, Outcome, outcome_of
 from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sequential import sequential
 from grappler_go_training.go.teacher import critical_path_priority
 from grappler_go_training.policy_results import (
+    FINE_TUNED,
+    LEARNING,
     METHODS,
     POLICY_BEST,
     POLICY_SEARCH,
@@ -78,6 +82,8 @@ class Asker:
         Raises:
           ValueError: one of METHODS without a policy, or too small a budget.
         """
+        if method in LEARNING:
+            return self._learned(method, budget, seed)
         if method in METHODS:
             return self._policys(method, budget, seed)
         if method == SEARCH:
@@ -105,6 +111,22 @@ class Asker:
             with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
                 tried = pool.map(functools.partial(outcome_of, self._case), drawn)
                 best = min([best, *tried], key=_rank)
+        seconds = time.monotonic() - started
+        return Answer(best.plan, best.step_us, best.out_of_memory, seconds)
+
+    def _learned(self, method: str, budget: baselines.Budget, seed: int) -> Answer:
+        if self._policy is None:
+            raise ValueError(f"{method} needs a policy")
+        started = time.monotonic()
+        network, config = self._policy.trainable()
+        config = finetune.finetune_config(config)
+        config = dataclasses.replace(
+            config, seed=seed, steps=max(1, budget.plans // config.samples), threads=0
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            start_from = network if method == FINE_TUNED else None
+            result = finetune.finetune(self._case, config, folder, start_from)
+        best = result.best[self._case.name]
         seconds = time.monotonic() - started
         return Answer(best.plan, best.step_us, best.out_of_memory, seconds)
 

@@ -22,7 +22,14 @@ from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sampling import TASKS
 from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache
-from grappler_go_training.policy_results import METHODS, POLICY_BEST, SEQUENTIAL, Key, Row
+from grappler_go_training.policy_results import (
+    LEARNING,
+    METHODS,
+    POLICY_BEST,
+    SEQUENTIAL,
+    Key,
+    Row,
+)
 
 
 def case_of(graph: str, machine: str | None = None) -> Case:
@@ -72,8 +79,8 @@ def evaluate(
     Raises:
       ValueError: as check().
     """
-    check(policy, methods, decides)
     budget = budget or baselines.Budget()
+    check(policy, methods, decides, budget)
     text = ",".join(task for task in TASKS if task in decides)
     for whole in cases:
         case = restricted(whole, decides)
@@ -103,9 +110,15 @@ def evaluate(
                 )
 
 
-def check(policy: JudgedPolicy | None, methods: Sequence[str], decides: Sequence[str]) -> None:
+def check(
+    policy: JudgedPolicy | None,
+    methods: Sequence[str],
+    decides: Sequence[str],
+    budget: baselines.Budget | None = None,
+) -> None:
     """Raises:
-    ValueError: no such method or task, or POLICY_BEST of a policy that cannot be sampled.
+    ValueError: no such method or task, POLICY_BEST of a policy that cannot be sampled, or a
+      method of LEARNING with a budget of seconds.
     """
     own = (*METHODS, SEQUENTIAL)
     baselines.registry.check_names([name for name in methods if name not in own])
@@ -114,3 +127,5 @@ def check(policy: JudgedPolicy | None, methods: Sequence[str], decides: Sequence
         raise ValueError(f"no task {', '.join(unknown) or 'at all'}: there are {', '.join(TASKS)}")
     if POLICY_BEST in methods and policy is not None and not policy.draws:
         raise ValueError(f"{POLICY_BEST} needs a run's network: an exported policy does not draw")
+    if budget is not None and budget.seconds is not None and set(methods) & set(LEARNING):
+        raise ValueError(f"{' and '.join(LEARNING)} take a number of plans, not of seconds")

@@ -41,6 +41,13 @@ class JudgedPolicy(Protocol):
           ValueError: it cannot be sampled.
         """
 
+    def trainable(self) -> tuple[GoNetwork, TrainConfig]:
+        """A network of its own to train further, and how it was trained.
+
+        Raises:
+          ValueError: it is no network that this program can train.
+        """
+
 
 class NetworkPolicy:
     """A network in this process; what was traced for a case is kept until the next one."""
@@ -68,6 +75,11 @@ class NetworkPolicy:
             for one in zip(*actions, strict=True)
         ]
 
+    def trainable(self) -> tuple[GoNetwork, TrainConfig]:
+        network = run_folder.new_network(self._config)
+        network.take_over(self._network)
+        return network, self._config
+
     def _of(self, case: Case) -> LocalRollouts:
         if self._rollouts is None or self._case is not case:
             if self._rollouts is not None:
@@ -90,6 +102,7 @@ class ExportedPolicy:
     baselines: tuple[str, ...] = ()
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = folder
         self._policy = native.core().load_policy(os.fspath(folder))
         self.name = self._policy.name
 
@@ -104,6 +117,10 @@ class ExportedPolicy:
 
     def draw(self, case: Case, seed: int) -> list[Mapping[str, np.ndarray]]:
         raise ValueError("an exported policy answers with scores and cannot be sampled")
+
+    def trainable(self) -> tuple[GoNetwork, TrainConfig]:
+        network, config, _ = run_folder.load_network(self._folder)
+        return network, config
 
 
 def load(path: str | os.PathLike[str]) -> JudgedPolicy:
