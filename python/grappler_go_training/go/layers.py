@@ -122,17 +122,31 @@ class Segments(NamedTuple):
       num_ops: int32 [], N.
       length: L.
       real: float32 [S, L, 1], 0 for padding.
+      seen: float32 [S, 1, L] or [S, 1, 2 L], 0 for what an op of a segment does not see: of
+        the previous segment, where it sees one, and of its own.
+      learns: gradients are going to be taken.
     """
 
     num_ops: tf.Tensor
     length: int
     real: tf.Tensor
+    seen: tf.Tensor
+    learns: bool
 
     @staticmethod
-    def of(num_ops: tf.Tensor, length: int) -> "Segments":
+    def of(num_ops: tf.Tensor, length: int, recurrence: bool, learns: bool) -> "Segments":
         count = (num_ops + length - 1) // length
-        real = tf.cast(tf.range(count * length) < num_ops, tf.float32)
-        return Segments(num_ops, length, tf.reshape(real, [count, length, 1]))
+        flat = tf.cast(tf.range(count * length) < num_ops, tf.float32)
+        real = tf.reshape(flat, [count, length, 1])
+        seen = tf.reshape(flat, [count, 1, length])
+        if recurrence:
+            seen = tf.concat([Segments.previous(seen), seen], 2)
+        return Segments(num_ops, length, real, seen, learns)
+
+    @staticmethod
+    def previous(x: tf.Tensor) -> tf.Tensor:
+        """[S, ...] of each segment what the one before it has; zeros for the first."""
+        return tf.concat([tf.zeros_like(x[:1]), x[:-1]], 0)
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """[N, w] -> [S, L, w]."""
@@ -168,7 +182,8 @@ class SegmentAttention(tf.Module):
 
     def __call__(self, x: tf.Tensor, segments: Segments) -> tf.Tensor:
         """[S, L, width] -> [S, L, width]."""
-        return tf.add_n([head(x, segments, self._recurrence) for head in self._heads]) + self._bias
+        heads = [head(x, segments, self._recurrence) for head in self._heads]
+        return (heads[0] if len(heads) == 1 else tf.add_n(heads)) + self._bias
 
 
 class AttentionHead(tf.Module):
@@ -187,26 +202,21 @@ class AttentionHead(tf.Module):
         """[S, L, width] -> [S, L, width], without the bias."""
         scale = tf.minimum(tf.exp(self._log_scale), _MAX_ATTENTION_SCALE)
         query = scale * _unit_length(self._query(x))
-        key, value = self._key_value(x)
-        weights = _weights(query, key) * tf.transpose(segments.real, [0, 2, 1])
-        total = tf.reduce_sum(weights, -1, keepdims=True)
-        sums = tf.matmul(weights, value)
+        own = self._key_value(x)
+        key, value = own
         if recurrence:
-            # The segment before another one is full: it has no padding to leave out.
-            key, value = self._key_value(tf.stop_gradient(x))
-            weights = _weights(query[1:], key[:-1])
-            first = [[1, 0], [0, 0], [0, 0]]
-            total += tf.pad(tf.reduce_sum(weights, -1, keepdims=True), first)
-            sums += tf.pad(tf.matmul(weights, value[:-1]), first)
-        return self._out(sums / total)
+            # The same numbers twice, but for the gradient.
+            memory = self._key_value(tf.stop_gradient(x)) if segments.learns else own
+            key, value = (
+                tf.concat([Segments.previous(before), now], 1)
+                for before, now in zip(memory, own, strict=True)
+            )
+        weights = tf.exp(tf.matmul(query, key, transpose_b=True)) * segments.seen
+        total = tf.reduce_sum(weights, -1, keepdims=True)
+        return self._out(tf.matmul(weights, value) / total)
 
     def _key_value(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return _unit_length(self._key(x)), self._value(x)
-
-
-def _weights(query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """[S, L, L] attention before it is divided by its sum."""
-    return tf.exp(tf.matmul(query, key, transpose_b=True))
 
 
 def _unit_length(x: tf.Tensor) -> tf.Tensor:

@@ -166,16 +166,21 @@ class GoNetwork(tf.Module):
         return sum(int(np.prod(v.shape)) for v in self.trainable_variables)
 
     def __call__(self, inputs: go_inputs.GraphInputs, actions: Actions) -> Heads:
-        """One pass.
+        """One pass, of which gradients may be taken.
 
         Args:
           inputs: of the graph and machine.
           actions: those of the previous pass; initial_actions() for the first.
         """
-        return self.decode(self.encode(inputs), inputs, actions)
+        return self.decode(self.encode(inputs, learns=True), inputs, actions)
 
-    def encode(self, inputs: go_inputs.GraphInputs) -> Encoded:
-        """What is the same in all passes."""
+    def encode(self, inputs: go_inputs.GraphInputs, learns: bool = False) -> Encoded:
+        """What is the same in all passes.
+
+        Args:
+          inputs: of the graph and machine.
+          learns: gradients are going to be taken, which takes longer.
+        """
         num_ops = tf.shape(inputs.op_type)[0]
         columns = tf.concat(
             [
@@ -189,7 +194,9 @@ class GoNetwork(tf.Module):
         graph = layers.graph_tensor(num_ops, inputs.edge_src, inputs.edge_dst)
         for layer in self._sage:
             h = layer(graph, h)
-        segments = layers.Segments.of(num_ops, self.config.segment)
+        segments = layers.Segments.of(
+            num_ops, self.config.segment, self.config.recurrence, learns
+        )
         h = segments.split(self._sage_out(h))
         multiplier = None
         if self.config.superposition:
