@@ -10,6 +10,8 @@ import pathlib
 from types import ModuleType
 
 MINIMUM_TENSORFLOW = (2, 16)
+# What "default" stands for; as cc/policy/load_policy.cc has it.
+DEFAULT_POLICY = "go-1.0"
 
 
 def package_folder() -> pathlib.Path:
@@ -23,12 +25,14 @@ def library_path() -> pathlib.Path:
 
 
 def default_policy_path() -> pathlib.Path:
-    """The policy that ships with the package."""
-    return package_folder() / "policies" / "default"
+    """The policy that "default" stands for."""
+    return package_folder() / "policies" / DEFAULT_POLICY
 
 
 def policy_folder(policy: str | os.PathLike[str]) -> pathlib.Path:
     """The folder of a policy that is named: what is there, else one that ships."""
+    if policy == "default":
+        return default_policy_path()
     path = pathlib.Path(policy)
     shipped = package_folder() / "policies" / path
     return path if path.exists() or not shipped.is_dir() else shipped

@@ -50,11 +50,11 @@ py::object Decide(Policy& policy, const PyOpGraph& graph,
     owned->machine = machine.machine;
     PlanOptions options;
     options.free_state = free_state;
-    owned->features =
-        PolicyFeatures(*graph.graph, *machine.machine,
-                       PlacementRulesOf(options), policy.reads_arrays());
-    return policy.Decide(
-        {*owned->graph, *owned->machine, owned->features, deadline, owned});
+    owned->features = PolicyFeatures(*graph.graph, *machine.machine,
+                                     PlacementRulesOf(options),
+                                     policy.reads_arrays(*machine.machine));
+    return policy.Decide({*owned->graph, *owned->machine, owned->features,
+                          deadline, owned, free_state});
   });
   Decision answer = ValueOrThrow(std::move(decision));
   if (answer.plan.has_value()) return py::cast(*std::move(answer.plan));

@@ -103,7 +103,7 @@ StatusOr<Decision> PythonPolicy::Decide(const PolicyInput& input) {
                                {input.owner, &input.machine},
                                {input.owner, &input.features},
                                input.deadline,
-                               reads_arrays(),
+                               reads_arrays(input.machine),
                                reads_graph()});
     PyObject* raw = SleepWhenEnded([this, &argument] {
       return PyObject_CallFunctionObjArgs(function_.ptr(), argument.ptr(),

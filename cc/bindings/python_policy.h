@@ -46,7 +46,7 @@ class [[gnu::visibility("hidden")]] PythonPolicy : public Policy {
 
   std::string name() const override { return name_; }
   bool reads_graph() const override { return !arrays_.has_value(); }
-  uint32_t reads_arrays() const override {
+  uint32_t reads_arrays(const Machine&) const override {
     return arrays_.value_or(uint32_t{kAllArrays});
   }
   // Errors: kInvalidArgument for what the callable raised (type, message, file

@@ -146,7 +146,7 @@ class Optimization {
   const OptimizeInput& input_;
   const Config& config_;
   OptimizeResult& result_;
-  const Deadline deadline_;
+  Deadline deadline_;
   std::shared_ptr<PolicyContext> context_ = std::make_shared<PolicyContext>();
   // Null: the graph at hand is the one to hand out where there is no plan.
   std::shared_ptr<PolicyContext> without_plan_;
@@ -373,9 +373,14 @@ bool Optimization::AskPolicy(CachedDecision* decision) {
   context_->machine =
       config_.machine.devices.empty() ? MachineOf(graph()) : config_.machine;
   ApplyLocalMachine(&context_->machine);
+  context_->free_state = config_.plan.free_state;
+  const Status prepared = config_.policy->Prepare(context_->machine);
+  if (!prepared.ok()) return LeaveAlone(prepared.message());
+  deadline_ += Clock::now() - begin;
+  begin = Clock::now();
   context_->features =
       PolicyFeatures(graph(), context_->machine, PlacementRulesOf(config_.plan),
-                     config_.policy->reads_arrays());
+                     config_.policy->reads_arrays(context_->machine));
   EndPhase("features", begin);
   if (!InTime("features")) return false;
 

@@ -55,9 +55,9 @@ struct Call {
 
 StatusOr<Decision> Ask(const Call& call) {
   try {
-    const PolicyInput input{*call.context->graph, call.context->machine,
+    const PolicyInput input{*call.context->graph,   call.context->machine,
                             call.context->features, call.deadline,
-                            call.context};
+                            call.context,           call.context->free_state};
     return call.policy->Decide(input);
   } catch (const std::exception& e) {
     return Internal(std::string("policy threw: ") + e.what());

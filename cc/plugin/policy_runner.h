@@ -22,6 +22,7 @@ struct PolicyContext {
   std::optional<OpGraph> graph;  // always set
   Machine machine;
   Features features;
+  bool free_state = false;
 };
 
 // After this many times a policy that ran past its deadline is not asked again.

@@ -6,6 +6,7 @@
 
 #include "cc/policy/package_folder.h"
 #include "cc/policy/plan_policy.h"
+#include "cc/policy/policy_with_costs.h"
 #include "cc/policy/python_host.h"
 #include "cc/policy/saved_model_policy.h"
 
@@ -44,7 +45,9 @@ StatusOr<std::shared_ptr<Policy>> LoadFromFolder(const std::string& folder) {
   std::error_code error;
   if (fs::exists(folder + "/saved_model.pb", error) ||
       fs::exists(folder + "/schema.json", error)) {
-    return LoadSavedModelPolicy(folder);
+    return fs::exists(folder + "/" + kCostsFolder, error)
+               ? LoadPolicyWithCosts(folder)
+               : LoadSavedModelPolicy(folder);
   }
   for (fs::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
@@ -55,6 +58,9 @@ StatusOr<std::shared_ptr<Policy>> LoadFromFolder(const std::string& folder) {
                          "schema.json) nor plans (<fingerprint>.json)");
 }
 
+// What "default" stands for.
+constexpr char kDefault[] = "go-1.0";
+
 // The folder of a policy that ships; empty where the text is no such name. What
 // is in the current folder goes first, but for "default".
 std::string ShippedFolder(const std::string& spec) {
@@ -63,7 +69,8 @@ std::string ShippedFolder(const std::string& spec) {
   }
   std::error_code error;
   if (spec != "default" && std::filesystem::exists(spec, error)) return "";
-  std::string folder = PackageFolder() + "/policies/" + spec;
+  std::string folder =
+      PackageFolder() + "/policies/" + (spec == "default" ? kDefault : spec);
   const bool is_there = std::filesystem::is_directory(folder, error);
   return is_there || spec == "default" ? folder : "";
 }

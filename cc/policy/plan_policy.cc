@@ -33,7 +33,7 @@ class PlanPolicy : public Policy {
       : plan_(std::move(plan)), name_(std::move(name)) {}
   std::string name() const override { return name_; }
   bool reads_graph() const override { return false; }
-  uint32_t reads_arrays() const override { return 0; }
+  uint32_t reads_arrays(const Machine&) const override { return 0; }
   StatusOr<Decision> Decide(const PolicyInput& input) override {
     return AnswerWith(plan_, input);
   }
@@ -48,7 +48,7 @@ class PlanFolderPolicy : public Policy {
   explicit PlanFolderPolicy(std::string folder) : folder_(std::move(folder)) {}
   std::string name() const override { return "plans:" + folder_; }
   bool reads_graph() const override { return false; }
-  uint32_t reads_arrays() const override { return 0; }
+  uint32_t reads_arrays(const Machine&) const override { return 0; }
   StatusOr<Decision> Decide(const PolicyInput& input) override {
     const std::string path =
         folder_ + "/" + input.graph.fingerprint().ToString() + ".json";

@@ -33,6 +33,7 @@ struct PolicyInput {
   const Features& features;
   Deadline deadline;
   std::shared_ptr<const void> owner = nullptr;
+  bool free_state = false;  // PlanOptions: for a machine that is simulated
 };
 
 // A policy answers with logits, or with a finished plan.
@@ -50,9 +51,13 @@ class Policy {
   // or bytes of the graph. Then the GraphDef need not be copied to outlive an
   // abandoned policy.
   virtual bool reads_graph() const { return true; }
-  // The arrays (FeatureArrays) that Decide finds in its input; the others are
-  // empty.
-  virtual uint32_t reads_arrays() const { return kAllArrays; }
+  // The arrays (FeatureArrays) that Decide finds in its input for such a
+  // machine; the others are empty.
+  virtual uint32_t reads_arrays(const Machine&) const { return kAllArrays; }
+  // Whatever has to be loaded once before Decide for such a machine can be
+  // quick; called before, and the time it takes is nobody's graph's. An error
+  // is that of Decide, too.
+  virtual Status Prepare(const Machine&) { return OkStatus(); }
   // May be called from several threads at once. Must not throw. A policy that
   // runs past the deadline is abandoned by the caller, not interrupted.
   virtual StatusOr<Decision> Decide(const PolicyInput& input) = 0;

@@ -53,8 +53,10 @@ bool MayBeInFolder(const std::string& file) {
          file.rfind("variables/", 0) == 0;
 }
 
+// The folder in it has checksums of its own.
 bool IsDescription(const std::string& file) {
-  return file == "schema.json" || file == "card.json" || file == "README.md";
+  return file.rfind("costs/", 0) == 0 || file == "schema.json" ||
+         file == "card.json" || file == "README.md";
 }
 
 Status CheckFiles(const std::string& folder,

@@ -5,6 +5,9 @@
 //     saved_model.pb, variables/   the model
 //     schema.json                  what it reads and answers, checksums
 //     card.json                    how it was made; for people, not read here
+//     costs/                       another such folder (policy_with_costs.h),
+//     or
+//                                  none
 #ifndef GRAPPLER_GO_POLICY_POLICY_FOLDER_H_
 #define GRAPPLER_GO_POLICY_POLICY_FOLDER_H_
 

@@ -114,7 +114,7 @@ class SavedModelPolicy : public Policy {
   Status Load(const SavedModelSignature& signature);
   std::string name() const override { return folder_.name; }
   bool reads_graph() const override { return false; }
-  uint32_t reads_arrays() const override {
+  uint32_t reads_arrays(const Machine&) const override {
     uint32_t arrays = 0;
     for (const std::string& name : folder_.inputs) arrays |= ArraysOf(name);
     return arrays;

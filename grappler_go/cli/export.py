@@ -1,7 +1,9 @@
 """Makes a policy, as enable() takes it, of a training run.
 
 The folder gets a SavedModel of plain mathematics, schema.json and card.json, which says
-what the policy was trained on and with which settings.
+what the policy was trained on and with which settings. With --with_costs the table of what
+ops cost that ships decides alone where there is one device, and of fusion on all machines
+that are not simulated; the network is then loaded only where there are several devices.
 
 Examples:
   grappler-go export runs/mine my_policy
@@ -19,6 +21,9 @@ USAGE = "[flags] RUN FOLDER"
 FLAGS = common.new_flags()
 common.define_json(FLAGS)
 flags.DEFINE_string("name", None, "The policy's name; without it the folder's.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "with_costs", False, "The table of op costs decides on one device.", flag_values=FLAGS
+)
 
 
 def run(args: list[str]) -> int:
@@ -32,7 +37,9 @@ def run(args: list[str]) -> int:
     network, config, checkpoint = run_folder.load_network(args[0])
     card = run_folder.card(config, checkpoint)
     name = FLAGS.name or out.name
-    train.go_module("export", "export").export_policy(network, card, str(out), name)
+    train.go_module("export", "export").export_policy(
+        network, card, str(out), name, with_costs=FLAGS.with_costs
+    )
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     if FLAGS.json:
         common.print_json({"folder": str(out), "name": name, "bytes": size, "card": card})

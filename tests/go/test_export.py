@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
@@ -13,9 +12,9 @@ import tensorflow as tf
 from grappler_go_training.go import export, inputs, run_folder, sampling
 
 import grappler_go
-from grappler_go import _core
+from grappler_go import _core, native
 
-DEFAULT = pathlib.Path(grappler_go.__file__).parent / "policies" / "default"
+SCORER = native.default_policy_path() / export.COSTS
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_the_core_gets_what_the_network_says(policy, folder, graph, name, free_s
 
 
 def test_what_ships_can_be_trained_further_and_says_the_same(graph):
-    network, config, file = run_folder.load_network("go-0.2")
+    network, config, file = run_folder.load_network("go-1.0")
     machine = grappler_go.load_machine("p100x4")
     given = inputs.graph_inputs(graph, machine, free_state=True)
     _, heads = sampling.decode(network, inputs.GraphInputs(*map(tf.constant, given)))
@@ -66,9 +65,61 @@ def test_what_ships_can_be_trained_further_and_says_the_same(graph):
 
 def test_costs_are_the_scorers(folder, graph):
     machine = grappler_go.load_machine("cpu-laptop")
-    said, scored = (_core.load_policy(str(f)).decide(graph, machine) for f in (folder, DEFAULT))
+    said, scored = (_core.load_policy(str(f)).decide(graph, machine) for f in (folder, SCORER))
     for name in ("op_micros", "fused_micros"):
         np.testing.assert_allclose(said[name], scored[name], rtol=1e-3)
+
+
+@pytest.fixture
+def with_costs(policy, tmp_path):
+    folder = tmp_path / "policy"
+    export.export_policy(policy, {}, str(folder), "go-test", with_costs=True)
+    return folder
+
+
+def test_with_costs_the_network_decides_where_there_is_a_choice(folder, with_costs, graph):
+    loaded = _core.load_policy(str(with_costs))
+    network, scorer = (_core.load_policy(str(f)) for f in (folder, SCORER))
+    assert loaded.name == "go-test"
+
+    def assert_said(machine, free_state, expected):
+        said = loaded.decide(graph, machine, free_state=free_state)
+        sources = {"network": network, "scorer": scorer}
+        sources = {k: p.decide(graph, machine, free_state=free_state) for k, p in sources.items()}
+        assert set(said) == set(expected)
+        for task, source in expected.items():
+            np.testing.assert_allclose(said[task], sources[source][task], rtol=1e-3, atol=1e-4)
+
+    costs = dict.fromkeys(("fusion", "recompute", "op_micros", "fused_micros"), "scorer")
+    placed = dict.fromkeys(("device", "schedule"), "network")
+    several = grappler_go.load_machine("p100x2")
+    assert_said(grappler_go.load_machine("cpu-laptop"), False, costs)
+    assert_said(several, False, {**costs, **placed})
+    simulated = {**dict.fromkeys(costs, "network"), **placed}
+    assert_said(several, True, simulated)
+    # Nobody has said what it costs to move anything.
+    unknown = grappler_go.Machine("guessed", devices=several.devices)
+    assert_said(unknown, False, costs)
+
+
+def test_the_network_is_loaded_when_it_is_asked(with_costs, graph):
+    loaded = _core.load_policy(str(with_costs))
+    one = grappler_go.load_machine("cpu-laptop")
+    (with_costs / "variables" / "variables.index").write_bytes(b"damaged")
+    assert "fusion" in loaded.decide(graph, one)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"variables\.index does not match"):
+            loaded.decide(graph, grappler_go.load_machine("p100x2"))
+    assert "fusion" in loaded.decide(graph, one)
+    with pytest.raises(ValueError, match=r"variables\.index does not match"):
+        _core.load_policy(str(with_costs))
+
+
+@pytest.mark.parametrize("file", ["saved_model.pb", "schema.json"])
+def test_damaged_costs_are_refused(with_costs, file):
+    (with_costs / export.COSTS / file).write_bytes(b"{")
+    with pytest.raises(ValueError, match=file):
+        _core.load_policy(str(with_costs))
 
 
 def test_the_folder_describes_itself(folder):

@@ -3,7 +3,8 @@
 What is saved is all passes of decoding as one function of the arrays that the core feeds,
 in ops that the plugin's loader allows (cc/policy/allowed_ops.cc); neither TF-GNN nor Keras
 is needed to run it. What ops cost on a CPU that nobody has calibrated, the policy says by
-the scorer's fitted table.
+the scorer's fitted table. That table can also be a policy of its own in the folder `costs`
+(cc/policy/policy_with_costs.h), which decides where the network has nothing to add.
 """
 
 import os
@@ -16,17 +17,22 @@ from grappler_go_training.go import inputs as go_inputs
 from grappler_go_training.go import network as go_network
 from grappler_go_training.go import sampling
 from grappler_go_training.scorer import cost_table, fitted, policy_folder
+from grappler_go_training.scorer import export as scorer_export
 
 MAX_BYTES = 10_000_000
 # The network has no term for it.
 _UNREAD = "edge_features"
+# As cc/policy/policy_with_costs.h has it.
+COSTS = "costs"
 
 
 def export_policy(
     network: go_network.GoNetwork,
     card: Mapping[str, object],
     out_dir: str,
-    name: str = "go-0.2",
+    name: str = "go-1.0",
+    *,
+    with_costs: bool = False,
 ) -> None:
     """Writes the policy folder, replacing what was there, and loads it once.
 
@@ -35,12 +41,20 @@ def export_policy(
       card: goes into card.json: how the policy was made and how good it is.
       out_dir: the folder.
       name: of the policy, with its version.
+      with_costs: on one device, and of fusion in all that is not simulated, the scorer
+        decides; the network is loaded where there are several devices, and not before.
 
     Raises:
       ValueError: the folder is larger than MAX_BYTES, or this build's loader refuses it.
     """
     exported = _Exported(network)
     policy_folder.write(exported, exported.signature(), name, card, out_dir)
+    if with_costs:
+        scorer_export.export_policy(
+            fitted.fit_files().model,
+            {"what": "what ops cost: the part of a policy that decides alone on one device"},
+            os.path.join(out_dir, COSTS),
+        )
     size = sum(
         os.path.getsize(os.path.join(root, file))
         for root, _dirs, files in os.walk(out_dir)
