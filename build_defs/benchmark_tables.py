@@ -12,8 +12,10 @@ few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of
 `bench gains --out` wrote, and between `<!-- gain: FILE -->` and `<!-- end -->` what that adds
 up to, with its picture; between `<!-- policy: FILE -->` and `<!-- end -->` what
 `grappler-go evaluate --out` wrote, and between `<!-- measured: FILE -->` and `<!-- end -->`
-what that wrote with --measured. Nothing as long as there is no such file. A table without
-its file says so.
+what that wrote with --measured, and between `<!-- ablations: FILE -->` and `<!-- end -->` what
+that wrote of networks with parts left out. Between `<!-- targets: FOLDER -->` and `<!-- end -->`
+stands what several of these files add up to, beside the figures of GO's paper. Nothing as long
+as there is no such file. A table without its file says so.
 """
 
 import json
@@ -39,6 +41,8 @@ _GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAIN = re.compile(r"(<!-- gain: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MEASURED = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_ABLATIONS = re.compile(r"(<!-- ablations: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_FIGURES = re.compile(r"(<!-- targets: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
 
@@ -86,6 +90,10 @@ def rendered(page: str) -> str:
     page = _GAIN.sub(lambda found: found[1] + _gain(found[2]) + found[3], page)
     page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
     page = _MEASURED.sub(lambda found: found[1] + _measured(found[2]) + found[3], page)
+    page = _ABLATIONS.sub(lambda found: found[1] + _ablations(found[2]) + found[3], page)
+    page = _FIGURES.sub(
+        lambda found: found[1] + policy_tables.targets(DOCS / found[2]) + found[3], page
+    )
     return _FEW.sub(lambda found: found[1] + _placement(found[2]) + found[3], page)
 
 
@@ -149,6 +157,11 @@ def _policy(name: str) -> str:
 def _measured(name: str) -> str:
     path = DOCS / "results" / name
     return policy_tables.measured(path) if path.exists() else ""
+
+
+def _ablations(name: str) -> str:
+    path = DOCS / "results" / name
+    return policy_tables.ablations(path) if path.exists() else ""
 
 
 _GAINS_HEAD = (

@@ -144,7 +144,9 @@ def run(args: list[str]) -> int:
     rows = [
         row
         for row in found.values()
-        if row.method in methods and set(row.decides.split(",")) == set(FLAGS.decides)
+        if row.method in methods
+        and set(row.decides.split(",")) == set(FLAGS.decides)
+        and row.policy in ("", policy.name)
     ]
     for line in unread:
         common.complain(f"left out: {line}")

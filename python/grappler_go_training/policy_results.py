@@ -24,8 +24,8 @@ SEARCH = "joint_search"
 # The same search for one decision after the other, as what deciding together is compared with.
 SEQUENTIAL = "sequential_search"
 
-# (case, decides, method, seed, plans, max_seconds)
-Key = tuple[str, str, str, int, int, float | None]
+# (case, decides, method, seed, plans, max_seconds, policy)
+Key = tuple[str, str, str, int, int, float | None, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,8 @@ class Row:
     @property
     def key(self) -> Key:
         """What is not worked out twice."""
-        return self.case, self.decides, self.method, self.seed, self.plans, self.max_seconds
+        asked = self.case, self.decides, self.method, self.seed
+        return (*asked, self.plans, self.max_seconds, self.policy)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -87,7 +87,8 @@ def evaluate(
         asker = Asker(policy, case)
         for method in methods:
             for seed in seeds:
-                if (case.name, text, method, seed, budget.plans, budget.seconds) in done:
+                asked = policy.name if policy is not None and method in METHODS else ""
+                if (case.name, text, method, seed, budget.plans, budget.seconds, asked) in done:
                     continue
                 on_progress(f"{case.name}: {method}")
                 found = asker.answer(method, budget, seed)
@@ -101,7 +102,7 @@ def evaluate(
                     plans=budget.plans,
                     max_seconds=budget.seconds,
                     default_us=case.teacher.default_us,
-                    policy=policy.name if policy is not None and method in METHODS else "",
+                    policy=asked,
                     where=environment.where(),
                     step_us=found.step_us,
                     out_of_memory=found.out_of_memory,

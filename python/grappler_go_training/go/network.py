@@ -194,9 +194,7 @@ class GoNetwork(tf.Module):
         graph = layers.graph_tensor(num_ops, inputs.edge_src, inputs.edge_dst)
         for layer in self._sage:
             h = layer(graph, h)
-        segments = layers.Segments.of(
-            num_ops, self.config.segment, self.config.recurrence, learns
-        )
+        segments = layers.Segments.of(num_ops, self.config.segment, self.config.recurrence, learns)
         h = segments.split(self._sage_out(h))
         multiplier = None
         if self.config.superposition:
