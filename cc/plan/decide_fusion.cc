@@ -52,6 +52,14 @@ Trial TryCandidates(const OpGraph& graph, const Logits& logits,
                     int32_t cores, FusionCandidates candidates) {
   Trial apart{std::move(candidates), {}};
   apart.groups = GroupByLevel(graph, apart.candidates);
+  if (options.free_state) {
+    // A group waits for all that enters it. Where starting one costs next to
+    // nothing and devices run side by side, as in simulations, larger groups
+    // wait longer than they gain.
+    TrimRims(graph, micros, &apart.groups, &apart.candidates.reason);
+    Finish(graph, micros, options, cores, &apart);
+    return apart;
+  }
   MergeByPriority(graph, apart.candidates, logits.fusion, &apart.groups);
   TrimRims(graph, micros, &apart.groups, &apart.candidates.reason);
   FusionGroups siblings = apart.groups;
