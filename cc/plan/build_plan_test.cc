@@ -355,6 +355,11 @@ TEST_F(BuildPlanTest, JoinedSiblingsMustGainWhatTheyWouldHaveApart) {
   EXPECT_EQ(Build().num_groups(), 1);
   options_.min_gain = 0.25;  // 34 %; the gain is about 30
   EXPECT_EQ(Build().num_groups(), 0);
+  options_.min_gain = 0;
+  options_.group_launch_micros = 1;
+  EXPECT_EQ(Build().num_groups(), 1);
+  options_.free_state = true;
+  EXPECT_EQ(Build().num_groups(), 8) << "none waits for another one's input";
 }
 
 TEST_F(BuildPlanTest, PlansOfRandomGraphsAreValidWithEveryDecisionOn) {
