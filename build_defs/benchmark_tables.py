@@ -13,7 +13,8 @@ few rows of that; between `<!-- gains: FILE -->` and `<!-- end -->` the table of
 up to, with its picture; between `<!-- policy: FILE -->` and `<!-- end -->` what
 `grappler-go evaluate --out` wrote, and between `<!-- measured: FILE -->` and `<!-- end -->`
 what that wrote with --measured, and between `<!-- ablations: FILE -->` and `<!-- end -->` what
-that wrote of networks with parts left out. Between `<!-- targets: FOLDER -->` and `<!-- end -->`
+that wrote of networks with parts left out; between `<!-- decisions: FILE -->` and `<!-- end -->`
+what it wrote with several --decides. Between `<!-- targets: FOLDER -->` and `<!-- end -->`
 stands what several of these files add up to, beside the figures of GO's paper. Nothing as long
 as there is no such file. A table without its file says so.
 """
@@ -42,6 +43,7 @@ _GAIN = re.compile(r"(<!-- gain: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MEASURED = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _ABLATIONS = re.compile(r"(<!-- ablations: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_DECISIONS = re.compile(r"(<!-- decisions: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FIGURES = re.compile(r"(<!-- targets: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
@@ -91,6 +93,7 @@ def rendered(page: str) -> str:
     page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
     page = _MEASURED.sub(lambda found: found[1] + _measured(found[2]) + found[3], page)
     page = _ABLATIONS.sub(lambda found: found[1] + _ablations(found[2]) + found[3], page)
+    page = _DECISIONS.sub(lambda found: found[1] + _decisions(found[2]) + found[3], page)
     page = _FIGURES.sub(
         lambda found: found[1] + policy_tables.targets(DOCS / found[2]) + found[3], page
     )
@@ -157,6 +160,11 @@ def _policy(name: str) -> str:
 def _measured(name: str) -> str:
     path = DOCS / "results" / name
     return policy_tables.measured(path) if path.exists() else ""
+
+
+def _decisions(name: str) -> str:
+    path = DOCS / "results" / name
+    return policy_tables.decisions(path) if path.exists() else ""
 
 
 def _ablations(name: str) -> str:
@@ -449,7 +457,11 @@ def _overhead(stored: dict[str, Any]) -> str:
         ("result, MB", "result_mb"),
         ("extra memory, MB", "extra_mb"),
         ("extra memory with the shipped policy's, MB", "policy_mb"),
+        ("policy, for four GPUs", "several_ms"),
+        ("extra memory meanwhile, MB", "several_mb"),
     ):
+        if any(g.get(key) is None for g in graphs):
+            continue
         rows.append(
             [title, *(f"{g[key]:,.3g}" if g[key] < 1e3 else f"{g[key]:,.0f}" for g in graphs)]
         )

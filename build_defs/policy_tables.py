@@ -179,6 +179,35 @@ def _judged(methods: list[str]) -> tuple[list[str], list[str]]:
     return [one for one in methods if one in own], [one for one in methods if one not in own]
 
 
+def decisions(path: pathlib.Path) -> str:
+    """What `evaluate` found when different things were to be decided, by one method: cases are
+    rows, columns what was decided; in the end by how much steps are shorter than as TensorFlow
+    places them, in the geometric mean."""
+    rows = [results.Row(**json.loads(line)) for line in _lines(path)]
+    asked = sorted(dict.fromkeys(row.decides for row in rows), key=lambda text: text.count(","))
+    means = {text: results.mean_steps([r for r in rows if r.decides == text]) for text in asked}
+    default = {row.case: row.default_us for row in rows}
+    (method,) = {row.method for row in rows}
+    table = []
+    logs: dict[str, list[float]] = {text: [] for text in asked}
+    for case, as_placed in default.items():
+        steps = [means[text].get((case, method), math.nan) for text in asked]
+        for text, step in zip(asked, steps, strict=True):
+            if math.isfinite(step):
+                logs[text].append(math.log(step / as_placed))
+        cells = [table_text.figure(step / 1e3) if math.isfinite(step) else "OOM" for step in steps]
+        table.append([case, table_text.figure(as_placed / 1e3), *cells])
+    shorter = [f"{1 - math.exp(sum(one) / len(one)):.1%}" for one in logs.values()]
+    table.append(["shorter, in the mean", "", *shorter])
+    about = (
+        f"Method: {method}; {' and '.join(dict.fromkeys(row.policy for row in rows))}; "
+        f"{rows[0].plans:,} simulated plans; seeds "
+        f"{', '.join(map(str, sorted({row.seed for row in rows})))}.\n\n"
+    )
+    heads = [text.replace(",", ", ") for text in asked]
+    return about + table_text.rows(["ms a step", _AS_PLACED, *heads], table)
+
+
 def ablations(path: pathlib.Path) -> str:
     """What `evaluate` found of runs "<what was left out>-<seed>": each by the geometric mean
     over cases of its first choice's step as a share of that as TensorFlow places it."""

@@ -424,10 +424,18 @@ def test_overhead_is_measured_phase_by_phase_beside_tensorflows_own():
     assert measured.result_mb > measured.graph_mb > 0
     assert all(measured.phases_ms[phase] > 0 for phase in overhead.PHASES)
     assert measured.tensorflow_ms > 0
+    assert measured.several_ms is None, "no policy was asked for"
     assert measured.phases_ms["parse"] > 0
     assert measured.core_ms == pytest.approx(
         sum(ms for phase, ms in measured.phases_ms.items() if phase != "policy")
     )
+
+
+def test_overhead_of_a_policy_where_there_are_several_devices():
+    measured = overhead.measure(600, {"policy": "default"}, repeats=1)
+    # There the network is asked, here the table of costs.
+    assert measured.several_ms > measured.phases_ms["policy"] > 0
+    assert measured.several_mb > 0
 
 
 def test_the_simulator_is_timed_on_graphs_of_about_the_size_asked_for():

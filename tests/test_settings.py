@@ -151,11 +151,11 @@ def test_device_names_are_completed():
 
 def test_a_policy_that_ships_has_a_name(monkeypatch, tmp_path):
     core = native.core()
-    assert core.load_policy("go-0.2").name == "go-0.2"
+    assert core.load_policy("go-1.0").name == "go-1.0"
     # What is in the current folder goes first.
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "go-0.2").mkdir()
+    (tmp_path / "go-1.0").mkdir()
     with pytest.raises(ValueError, match="holds neither a policy"):
-        core.load_policy("go-0.2")
+        core.load_policy("go-1.0")
     with pytest.raises(ValueError, match="'default' or another that ships"):
         core.load_policy("go-99")

@@ -39,6 +39,9 @@ def _show(measured: Sequence[overhead.Overhead]) -> None:
     table.add_row("extra memory, MB", *(f"{m.extra_mb:.3g}" for m in measured))
     table.add_row("its result, MB", *(f"{m.result_mb:.3g}" for m in measured))
     table.add_row("extra with the policy, MB", *(f"{m.policy_mb:.3g}" for m in measured))
+    if all(m.several_ms is not None for m in measured):
+        table.add_row("policy, for four GPUs", *(f"{m.several_ms:.3g}" for m in measured))
+        table.add_row("extra meanwhile, MB", *(f"{m.several_mb:.3g}" for m in measured))
     table.add_section()
     table.add_row("outcome", *(m.outcome for m in measured))
     table.add_row("of compiling everything", *(m.everything_outcome for m in measured))

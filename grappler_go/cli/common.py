@@ -124,8 +124,7 @@ def define_settings(values: flags.FlagValues, *, policy: bool = True) -> None:
         flags.DEFINE_string(
             "policy",
             "default",
-            "Who decides: 'default', another policy that ships such as 'go-0.2', a policy's "
-            "folder, a plan's file, or module:function.",
+            "Who decides: 'default', a policy's folder, a plan's file, or module:function.",
             flag_values=values,
         )
     flags.DEFINE_list(

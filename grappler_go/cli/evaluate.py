@@ -20,15 +20,15 @@ policy_best cannot be asked.
 Examples:
   grappler-go evaluate runs/go --graphs=gnmt-2,amoebanet --seeds=0,1,2
   # What ships, on placement alone.
-  grappler-go evaluate go-0.2 --decides=device --methods=policy,policy_search,metis
+  grappler-go evaluate go-1.0 --decides=device --methods=policy,policy_search,metis
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
   # 50 steps of 16 plans, from the policy and from nothing.
-  grappler-go evaluate go-0.2 --graphs=rnnlm-2 --plans=800 --methods=fine_tuned,go_one
+  grappler-go evaluate go-1.0 --graphs=rnnlm-2 --plans=800 --methods=fine_tuned,go_one
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
   grappler-go evaluate runs/go --split=validation --out=results.jsonl --json
   # For real, on two workers.
-  grappler-go evaluate go-0.2 --measured --graphs=rnnlm-train,wavenet-train \
+  grappler-go evaluate go-1.0 --measured --graphs=rnnlm-train,wavenet-train \
     --methods=policy_search,human_expert,metis,m_etf
 """
 

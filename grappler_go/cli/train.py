@@ -19,7 +19,7 @@ Examples:
   grappler-go train runs/go --config=go.json --set ray_workers=8
   grappler-go train runs/ablation --config=go.json --no_superposition
   # What ships, on your own graphs alone.
-  grappler-go train runs/ours --policy=go-0.2 --set recorded=graphs --set machines=local \\
+  grappler-go train runs/ours --policy=go-1.0 --set recorded=graphs --set machines=local \\
     --set workloads= --set synthetic=0
   # All fields, with what they mean.
   grappler-go train --fields

@@ -79,7 +79,7 @@ def test_what_does_not_run_says_why(measured_plans):
 
 @pytest.fixture
 def shipped(monkeypatch):
-    yield "go-0.2"
+    yield "go-1.0"
     forget_flags()
 
 

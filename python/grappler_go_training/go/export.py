@@ -50,11 +50,9 @@ def export_policy(
     exported = _Exported(network)
     policy_folder.write(exported, exported.signature(), name, card, out_dir)
     if with_costs:
-        scorer_export.export_policy(
-            fitted.fit_files().model,
-            {"what": "what ops cost: the part of a policy that decides alone on one device"},
-            os.path.join(out_dir, COSTS),
-        )
+        costs = fitted.fit_files()
+        card = scorer_export.card_of(costs)
+        scorer_export.export_policy(costs.model, card, os.path.join(out_dir, COSTS))
     size = sum(
         os.path.getsize(os.path.join(root, file))
         for root, _dirs, files in os.walk(out_dir)

@@ -1,6 +1,6 @@
 """A policy as evaluation asks it: a run's network, or one that was exported.
 
-policy = judged.load("grappler_go/policies/go-0.2")
+policy = judged.load("grappler_go/policies/go-1.0")
 scores = policy.scores(case)
 """
 

@@ -1,7 +1,7 @@
 """Placements of a policy and of the baselines, run for real: on a TensorFlow cluster of two
 single-core workers on this machine.
 
-    for row in measure(judged.load("go-0.2"), ["rnnlm-train"], ["policy_search", "metis"]):
+    for row in measure(judged.load("go-1.0"), ["rnnlm-train"], ["policy_search", "metis"]):
         print(row.method, row.ratio)
 """
 

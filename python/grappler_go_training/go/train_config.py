@@ -161,7 +161,7 @@ def from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> Tra
 
 
 def read(path: str | os.PathLike[str], base: TrainConfig | None = None) -> TrainConfig:
-    """A config from a JSON file, or one that ships with this package, such as "go-0.2".
+    """A config from a JSON file, or one that ships with this package, such as "go-1.0".
 
     Raises:
       OSError: it cannot be read.

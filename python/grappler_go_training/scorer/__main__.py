@@ -17,7 +17,6 @@ Examples:
 
 import dataclasses
 import os
-import platform
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -94,23 +93,7 @@ def _export() -> int:
         return 1
     errors = fit.relative_errors(fitted.model, fitted.cases, fitted.samples)
     _print_errors(fitted.cases, errors)
-    names = [os.path.basename(path) for path in _SAMPLES.value]
-    card = {
-        "what": "non-negative linear cost per op type, executor and XLA cluster",
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-        "machines_timed": len(_SAMPLES.value),
-        "tensorflow": tf.__version__,
-        "timed_cases": len(fitted.cases),
-        "median_relative_error": {
-            "op_micros": round(float(np.nanmedian(errors[:, 0])), 3),
-            "fused_micros": round(float(np.nanmedian(errors[:, 1])), 3),
-        },
-        "commands": [
-            *(f"python -m grappler_go_training.scorer measure --samples={n}" for n in names),
-            f"python -m grappler_go_training.scorer export --samples={','.join(names)} --out=DIR",
-        ],
-    }
-    export.export_policy(fitted.model, card, _OUT.value)
+    export.export_policy(fitted.model, export.card_of(fitted), _OUT.value)
     print(f"wrote {_OUT.value}")
     return 0
 

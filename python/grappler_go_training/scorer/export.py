@@ -1,12 +1,16 @@
 """Writes a cost model as a policy: SavedModel, schema.json, card.json."""
 
+import os
+import platform
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from grappler_go import _core
 from grappler_go_training.calibrate import fit
 from grappler_go_training.scorer import cost_table, policy_folder
+from grappler_go_training.scorer.fitted import Fitted
 
 POLICY_NAME = "scorer-1.7"
 
@@ -68,3 +72,24 @@ def export_policy(model: fit.CostModel, card: Mapping[str, object], out_dir: str
     """
     scorer = Scorer(model)
     policy_folder.write(scorer, scorer.signature(), POLICY_NAME, card, out_dir)
+
+
+def card_of(fitted: Fitted) -> dict[str, object]:
+    """The card of a model that was fitted to timings."""
+    errors = fit.relative_errors(fitted.model, fitted.cases, fitted.samples)
+    return {
+        "what": "non-negative linear cost per op type, executor and XLA cluster",
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
+        "machines_timed": len(fitted.files),
+        "tensorflow": tf.__version__,
+        "timed_cases": len(fitted.cases),
+        "median_relative_error": {
+            "op_micros": round(float(np.nanmedian(errors[:, 0])), 3),
+            "fused_micros": round(float(np.nanmedian(errors[:, 1])), 3),
+        },
+        "commands": [
+            *(f"python -m grappler_go_training.scorer measure --samples={n}" for n in fitted.files),
+            "python -m grappler_go_training.scorer export "
+            f"--samples={','.join(fitted.files)} --out=DIR",
+        ],
+    }

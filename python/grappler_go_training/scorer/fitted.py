@@ -17,11 +17,12 @@ SAMPLES = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """A model with the timings it was fitted to, case by case."""
+    """A model with the timings it was fitted to, case by case, and the names of their files."""
 
     model: fit.CostModel
     cases: Sequence[op_cases.OpCase]
     samples: Sequence[measure.Sample]
+    files: Sequence[str]
 
 
 def fit_files(paths: Sequence[str] = SAMPLES) -> Fitted:
@@ -37,7 +38,8 @@ def fit_files(paths: Sequence[str] = SAMPLES) -> Fitted:
             raise ValueError(f"no timings in {path}: run `measure` first")
         cases += [case for case, _ in timed]
         samples += [sample for _, sample in timed]
-    return Fitted(fit.fit(cases, samples), cases, samples)
+    names = [os.path.basename(path) for path in paths]
+    return Fitted(fit.fit(cases, samples), cases, samples, names)
 
 
 def timed_cases(path: str) -> list[tuple[op_cases.OpCase, measure.Sample]]:
