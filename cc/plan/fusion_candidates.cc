@@ -6,6 +6,7 @@
 
 #include "cc/cost/op_cost.h"
 #include "cc/plan/fusion_groups.h"
+#include "cc/plan/group_kernels.h"
 
 namespace grappler_go {
 namespace {
@@ -273,6 +274,11 @@ FusionCandidates FindFusionCandidates(const OpGraph& graph,
       // them, too (group_kernels.h).
       if (!plan.free_state && !devices.IsCpu(found.device[i])) {
         return Reason::kNotOnCpu;
+      }
+      // In a group it would be launched as before, and wait for the others.
+      if (plan.free_state && !devices.IsCpu(found.device[i]) &&
+          !FusesOnGpu(graph.def(i).op_class)) {
+        return Reason::kOwnKernel;
       }
       if (!plan.free_state && UpdatesInPlace(graph, i)) {
         return Reason::kUpdatesInPlace;

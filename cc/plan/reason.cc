@@ -45,6 +45,8 @@ const char* ReasonText(Reason reason) {
       return "shape not known";
     case Reason::kDynamicArgument:
       return "an argument XLA needs as a constant is not";
+    case Reason::kOwnKernel:
+      return "a kernel of its own in any group";
     case Reason::kNotOnCpu:
       return "not on a CPU device";
     case Reason::kPolicyDeclined:

@@ -28,6 +28,7 @@ enum class Reason : uint8_t {
   kShapeNotKnown,
   kDynamicArgument,
   kNotOnCpu,
+  kOwnKernel,
   kPolicyDeclined,
   kNeverTimed,
   kSlowerCompiled,
