@@ -67,7 +67,7 @@ def test_recomputation_matters_where_memory_is_short():
 def test_a_plan_as_fast_as_the_best_baseline_is_worth_minus_one(gpus):
     best = imitate.teacher_actions(gpus, go_graphs.config().network)
     (outcome,) = environment.Environment(go_graphs.config().network, 1).try_actions(
-        gpus, [best.actions]
+        gpus, [best.actions], by_cut=False
     )
     if not gpus.teacher.critical_path:
         assert outcome.step_us == pytest.approx(gpus.teacher.step_us, rel=1e-6)
@@ -232,9 +232,15 @@ def test_a_schedule_that_the_plan_has_is_imitated(gpus):
 
 def test_where_compiling_everything_is_no_slower_all_ops_want_it(gpus):
     levels = go_graphs.config().network.fusion_levels
-    for step_us, wanted in ((gpus.teacher.step_us, True), (2 * gpus.teacher.step_us, False)):
+    as_fast = gpus.teacher.step_us
+    for name, step_us, wanted in (
+        ("search", as_fast, True),
+        ("search", 2 * as_fast, False),
+        ("metis+fuse_what_pays+critical_path", 2 * as_fast, True),
+    ):
         rows = {**gpus.teacher.rows, "fuse_what_pays": step_us}
-        one = dataclasses.replace(gpus, teacher=dataclasses.replace(gpus.teacher, rows=rows))
+        teacher = dataclasses.replace(gpus.teacher, name=name, rows=rows)
+        one = dataclasses.replace(gpus, teacher=teacher)
         best = imitate.teacher_actions(one, go_graphs.config().network)
         assert (best.actions.fusion == levels - 1).all() == wanted
         assert not wanted or best.decides.fusion.all()

@@ -118,7 +118,7 @@ def drawn(inputs: go_inputs.GraphInputs) -> tf.Tensor:
 def to_logits(heads: go_network.Heads, config: go_config.NetworkConfig) -> dict[str, tf.Tensor]:
     """What _core.build_plan and a policy's SavedModel take of the network's answer.
 
-    `device` [N, D]; `fusion` [N] the expected level among those above 0, and 0 where
+    `device` [N, D] how likely draws are, in the nats of a draw; `fusion` [N] the expected level among those above 0, and 0 where
     leaving the op alone is most likely; `schedule` [N] the expected level; `recompute` [N]
     the logarithm of its odds.
     """
@@ -128,7 +128,7 @@ def to_logits(heads: go_network.Heads, config: go_config.NetworkConfig) -> dict[
     fuses = tf.argmax(heads.fusion, 1, tf.int32) > 0
     steps = tf.range(heads.schedule.shape[1], dtype=tf.float32)
     return {
-        "device": heads.device,
+        "device": DRAWN_NATS * tf.nn.softmax(heads.device),
         "fusion": tf.where(fuses, expected, 0.0),
         "schedule": tf.linalg.matvec(tf.nn.softmax(heads.schedule), steps),
         "recompute": heads.recompute[:, 1] - heads.recompute[:, 0],

@@ -67,6 +67,8 @@ class Teacher:
     def everything_is_as_good(self) -> bool:
         """Who wants everything compiled gets a plan that is no slower: plan building leaves
         out what does not pay."""
+        if _EVERYTHING in self.name:
+            return True
         return self.rows.get(_EVERYTHING, np.inf) <= 1.001 * self.step_us
 
 
