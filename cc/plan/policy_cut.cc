@@ -38,7 +38,7 @@ Status CutByPolicy(const OpGraph& graph, const Machine& machine,
   SearchRandom random(0);
   const std::vector<Clusters> levels = ClusterLevels(*space, alive, &random);
   const UnitDevices cut =
-      MultilevelCut(*space, levels, UsedDevices(*space), PolicyArgmax(*space),
+      MultilevelCut(*space, levels, UsedDevices(*space), space->home,
                     PolicyCutOptions(), &random);
   const auto row = static_cast<size_t>(space->num_devices);
   std::fill(logits->device.begin(), logits->device.end(), 0.0f);

@@ -55,6 +55,18 @@ TEST_F(PolicyCutTest, TakenOpByOpChainsFlicker) {
   EXPECT_EQ(DevicesOf(plan, "a").size(), 2u);
 }
 
+TEST_F(PolicyCutTest, AHairsBreadthOfAnOpinionChangesNothing) {
+  options_.cut_by_policy = true;
+  logits_.device.assign(static_cast<size_t>(2) * graph_.num_ops(), 0.0f);
+  const Plan without = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
+  for (size_t i = 0; i < logits_.device.size(); ++i) {
+    logits_.device[i] = i % 3 == 0 ? 1e-7f : 0.0f;
+  }
+  const Plan with = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
+  EXPECT_EQ(with.device, without.device)
+      << "the cut starts where nobody's opinion is asked";
+}
+
 TEST_F(PolicyCutTest, ChainsStayWholeWhereThePolicyWouldHaveMostOfThem) {
   AskForBOnTheFirst();
   options_.cut_by_policy = true;

@@ -6,7 +6,7 @@ import json
 import go_graphs
 import numpy as np
 import pytest
-from grappler_go_training.go import environment, imitate, machines, teacher
+from grappler_go_training.go import environment, imitate, machines, sampling, teacher
 from grappler_go_training.go.network import Actions
 
 import grappler_go
@@ -95,6 +95,20 @@ def test_devices_that_were_drawn_guide_a_cut(gpus):
     assert len({tuple(one.plan.device) for one in cut}) > 1, "the draws make a difference"
     again = env.try_actions(gpus, drawn)
     assert [one.step_us for one in again] == [one.step_us for one in cut]
+
+
+def test_ready_ops_are_taken_by_critical_path_where_that_is_faster(gpus):
+    half = np.arange(gpus.graph.num_ops) % 2
+    spread = actions_of(gpus)._replace(device=half.astype(np.int32))
+    logits = sampling.actions_to_logits(spread, 3, go_graphs.config().network)
+    by_path = environment.outcome_of(gpus, {**logits, "schedule": gpus.critical_path})
+    backwards = environment.outcome_of(gpus, {**logits, "schedule": -gpus.critical_path})
+    assert backwards.step_us == by_path.step_us
+    # Where nobody is asked for an order there is none.
+    unordered = environment.restricted(gpus, ["device", "fusion"])
+    core = environment.native.core()
+    (step,) = core.simulate(gpus.graph, gpus.target.machine, [by_path.plan], {}, threads=1)
+    assert environment.outcome_of(unordered, logits).step_us == step["micros"]
 
 
 def test_out_of_memory_is_worth_minus_ten():

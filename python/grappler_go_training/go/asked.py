@@ -24,7 +24,6 @@ from grappler_go_training.go import finetune
 from grappler_go_training.go.environment import Case, Outcome, outcome_of
 from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sequential import sequential
-from grappler_go_training.go.teacher import critical_path_priority
 from grappler_go_training.policy_results import (
     FINE_TUNED,
     LEARNING,
@@ -172,8 +171,7 @@ class Asker:
             return Answer(None, None, False, time.monotonic() - started, row.error)
         best = row.out_of_memory, row.step_ms
         if "schedule" in case.tasks:
-            priority = critical_path_priority(case.problem)
-            machine = case.target.machine
+            machine, priority = case.target.machine, case.critical_path
             ordered = grappler_go.simulate(case.graph, row.plan, machine, priority=priority)
             best = min(best, (ordered.out_of_memory, ordered.step_ms))
         out_of_memory, step_ms = best

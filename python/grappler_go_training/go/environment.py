@@ -33,7 +33,7 @@ from grappler_go_training.go.inputs import GraphInputs, graph_inputs
 from grappler_go_training.go.machines import Target
 from grappler_go_training.go.network import Actions
 from grappler_go_training.go.sampling import TASKS
-from grappler_go_training.go.teacher import Teacher, plan_options
+from grappler_go_training.go.teacher import Teacher, critical_path_priority, plan_options
 
 if TYPE_CHECKING:
     from grappler_go import OpGraph, Plan
@@ -68,6 +68,7 @@ class Case:
         ops that share a device, the first. Others are left out of every loss: their
         gradient would be noise.
       options: of _core.build_plan.
+      critical_path: [num_ops] priorities, what any plan's ready ops may be taken by.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Case:
     inputs: GraphInputs
     matters: Mapping[str, npt.NDArray[np.float32]]
     options: Mapping[str, Any]
+    critical_path: npt.NDArray[np.float32]
 
     @property
     def tasks(self) -> list[str]:
@@ -93,7 +95,8 @@ class Outcome:
 
     Attributes:
       reward: -sqrt(step / the best baseline's step); INVALID_REWARD out of memory.
-      step_us: microseconds of the simulated step.
+      step_us: microseconds of the simulated step, in the order that was wanted or by
+        critical path, whichever is faster, as for the baselines' plans.
       out_of_memory: on some device.
       plan: of the actions.
     """
@@ -136,6 +139,7 @@ def make_case(
         inputs=inputs,
         matters=_matters(problem, inputs, options),
         options=options,
+        critical_path=critical_path_priority(problem).astype(np.float32),
     )
 
 
@@ -197,9 +201,16 @@ def outcome_of(
     wanted = {task: logits[task] for task in case.tasks if task in logits}
     options = {**case.options, "cut_by_policy": by_cut}
     plan, _ = core.build_plan(case.graph, machine, wanted, options)
-    priority = {task: wanted[task] for task in ("schedule",) if task in wanted}
+    orders = [{"schedule": wanted["schedule"]}] if "schedule" in wanted else [{}]
+    if "schedule" in case.tasks:
+        orders.append({"schedule": case.critical_path})
     try:
-        (step,) = core.simulate(case.graph, machine, [plan], priority, threads=1)
+        steps = [
+            step
+            for order in orders
+            for step in core.simulate(case.graph, machine, [plan], order, threads=1)
+        ]
+        step = min(steps, key=lambda one: (one["out_of_memory"], one["micros"]))
     except ValueError as error:
         # Should it let one through all the same, that is no reason to end a run of hours.
         logging.warning("%s: a plan counts as out of memory: %s", case.name, error)

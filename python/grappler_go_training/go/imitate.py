@@ -10,7 +10,6 @@ from grappler_go_training.go.config import NetworkConfig
 from grappler_go_training.go.environment import Case
 from grappler_go_training.go.network import Actions
 from grappler_go_training.go.ppo import Best
-from grappler_go_training.go.teacher import critical_path_priority
 
 if TYPE_CHECKING:
     from grappler_go import Machine
@@ -42,7 +41,7 @@ def teacher_actions(case: Case, config: NetworkConfig) -> Best:
         fusion = np.full(count, config.fusion_levels - 1)
     schedule, priority = nothing, plan.priority
     if priority is None and case.teacher.critical_path:
-        priority = critical_path_priority(case.problem)
+        priority = case.critical_path
     if priority is not None:
         schedule = levels_of(priority, case.matters["schedule"] > 0, config.schedule_levels)
     recompute = nothing if plan.recompute is None else plan.recompute

@@ -118,8 +118,8 @@ def drawn(inputs: go_inputs.GraphInputs) -> tf.Tensor:
 def to_logits(heads: go_network.Heads, config: go_config.NetworkConfig) -> dict[str, tf.Tensor]:
     """What _core.build_plan and a policy's SavedModel take of the network's answer.
 
-    `device` [N, D] how likely draws are, in the nats of a draw; `fusion` [N] the expected level among those above 0, and 0 where
-    leaving the op alone is most likely; `schedule` [N] the expected level; `recompute` [N]
+    `device` [N, D] how likely draws are, in the nats of a draw; `fusion` [N] the expected
+    level among those above 0, and 0 where leaving the op alone is most likely; `schedule` [N] the expected level; `recompute` [N]
     the logarithm of its odds.
     """
     del config
