@@ -97,18 +97,25 @@ def test_devices_that_were_drawn_guide_a_cut(gpus):
     assert [one.step_us for one in again] == [one.step_us for one in cut]
 
 
-def test_ready_ops_are_taken_by_critical_path_where_that_is_faster(gpus):
-    half = np.arange(gpus.graph.num_ops) % 2
-    spread = actions_of(gpus)._replace(device=half.astype(np.int32))
+def test_ready_ops_are_taken_by_critical_path_where_that_is_faster():
+    case = go_graphs.case(go_graphs.two_gpus(), num_ops=150)
+    half = np.arange(case.graph.num_ops) % 2
+    spread = actions_of(case)._replace(device=half.astype(np.int32))
     logits = sampling.actions_to_logits(spread, 3, go_graphs.config().network)
-    by_path = environment.outcome_of(gpus, {**logits, "schedule": gpus.critical_path})
-    backwards = environment.outcome_of(gpus, {**logits, "schedule": -gpus.critical_path})
-    assert backwards.step_us == by_path.step_us
+    backwards = {**logits, "schedule": -case.critical_path}
+    outcome = environment.outcome_of(case, backwards, by_cut=False)
+    core, machine = environment.native.core(), case.target.machine
+    as_wanted, by_path = (
+        core.simulate(case.graph, machine, [outcome.plan], {"schedule": order}, threads=1)[0]
+        for order in (-case.critical_path, case.critical_path)
+    )
+    assert by_path["micros"] < as_wanted["micros"]
+    assert outcome.step_us == by_path["micros"]
     # Where nobody is asked for an order there is none.
-    unordered = environment.restricted(gpus, ["device", "fusion"])
-    core = environment.native.core()
-    (step,) = core.simulate(gpus.graph, gpus.target.machine, [by_path.plan], {}, threads=1)
-    assert environment.outcome_of(unordered, logits).step_us == step["micros"]
+    unordered = environment.restricted(case, ["device", "fusion"])
+    without = environment.outcome_of(unordered, backwards, by_cut=False)
+    (step,) = core.simulate(case.graph, machine, [without.plan], {}, threads=1)
+    assert without.step_us == step["micros"]
 
 
 def test_out_of_memory_is_worth_minus_ten():
