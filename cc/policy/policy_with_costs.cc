@@ -1,6 +1,8 @@
 #include "cc/policy/policy_with_costs.h"
 
+#include <algorithm>
 #include <mutex>
+#include <string_view>
 #include <utility>
 
 #include "cc/policy/policy_folder.h"
@@ -46,9 +48,22 @@ class PolicyWithCosts : public Policy {
 
  private:
   // Of a machine that nobody has described it is not known what transfers cost:
-  // what is there stays where it is.
+  // what is there stays where it is. CPUs of one process are the same cores: to
+  // move an op from one to another gains nothing, whatever a simulator that
+  // takes each for a whole one says.
   static bool HasChoice(const Machine& machine) {
-    return machine.devices.size() > 1 && !machine.links.empty();
+    if (machine.devices.empty() || machine.links.empty()) return false;
+    const Device& first = machine.devices[0];
+    return std::any_of(machine.devices.begin(), machine.devices.end(),
+                       [&first](const Device& device) {
+                         return device.type != "CPU" ||
+                                TaskOf(device) != TaskOf(first);
+                       });
+  }
+  // "/job:worker/replica:0/task:1" of a full name.
+  static std::string_view TaskOf(const Device& device) {
+    return std::string_view(device.name)
+        .substr(0, device.name.find("/device:"));
   }
 
   // Loaded by whoever asks first, once; others wait. A SavedModel's session

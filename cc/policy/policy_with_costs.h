@@ -14,13 +14,13 @@ namespace grappler_go {
 // The part of a policy's folder that holds the cheaper policy.
 constexpr char kCostsFolder[] = "costs";
 
-// Where there is one device, or nobody has said what transfers between devices
-// cost, the cheaper policy decides, and the network, which takes seconds to
-// load, is not loaded. Else the network decides, but on machines that are not
-// simulated fusion, recomputation and costs are the cheaper policy's all the
-// same: what pays in a program is what plan building makes of costs.
-// Errors: those of LoadSavedModelPolicy for the cheaper policy, and those of
-// ReadPolicyFolder for the network's.
+// Where there is one device, or CPUs of one process, or nobody has said what
+// transfers between devices cost, the cheaper policy decides, and the network,
+// which takes seconds to load, is not loaded. Else the network decides, but on
+// machines that are not simulated fusion, recomputation and costs are the
+// cheaper policy's all the same: what pays in a program is what plan building
+// makes of costs. Errors: those of LoadSavedModelPolicy for the cheaper policy,
+// and those of ReadPolicyFolder for the network's.
 StatusOr<std::shared_ptr<Policy>> LoadPolicyWithCosts(
     const std::string& folder);
 

@@ -97,6 +97,15 @@ def test_with_costs_the_network_decides_where_there_is_a_choice(folder, with_cos
     assert_said(several, False, {**costs, **placed})
     simulated = {**dict.fromkeys(costs, "network"), **placed}
     assert_said(several, True, simulated)
+    # The cores of one process, whatever they are called.
+    task = "/job:localhost/replica:0/task:0/device:CPU"
+    cpus = [{**several.devices[0], "name": f"{task}:{k}", "type": "CPU"} for k in range(2)]
+    links = [link for link in several.links if {link["src"], link["dst"]} == {0, 1}]
+    same = grappler_go.Machine("one host", devices=cpus, links=links)
+    assert_said(same, False, costs)
+    apart = [cpus[0], {**cpus[1], "name": "/job:worker/replica:0/task:1/device:CPU:0"}]
+    workers = grappler_go.Machine("two", devices=apart, links=links)
+    assert_said(workers, False, {**costs, **placed})
     # Nobody has said what it costs to move anything.
     unknown = grappler_go.Machine("guessed", devices=several.devices)
     assert_said(unknown, False, costs)
