@@ -13,8 +13,7 @@ from grappler_go_training.go import network as go_network
 TASKS = ("device", "fusion", "schedule", "recompute")
 
 # How sure a device that was drawn is, in nats, where it is weighed against transfers and
-# balance (cc/plan/policy_cut.h). Of 1, 3 and 10, plans of three training graphs became best
-# with this one and 10.
+# balance (cc/plan/policy_cut.h): enough for the cut to begin there, too little to scatter ops.
 DRAWN_NATS = 3.0
 
 
@@ -119,8 +118,8 @@ def to_logits(heads: go_network.Heads, config: go_config.NetworkConfig) -> dict[
     """What _core.build_plan and a policy's SavedModel take of the network's answer.
 
     `device` [N, D] how likely draws are, in the nats of a draw; `fusion` [N] the expected
-    level among those above 0, and 0 where leaving the op alone is most likely; `schedule` [N] the expected level; `recompute` [N]
-    the logarithm of its odds.
+    level among those above 0, and 0 where leaving the op alone is most likely; `schedule`
+    [N] the expected level; `recompute` [N] the logarithm of its odds.
     """
     del config
     levels = tf.range(1, heads.fusion.shape[1], dtype=tf.float32)
