@@ -40,10 +40,9 @@ _TABLE = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(<!-- section: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAINS = re.compile(r"(<!-- gains: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _GAIN = re.compile(r"(<!-- gain: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_POLICY = re.compile(r"(<!-- policy: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_MEASURED = re.compile(r"(<!-- measured: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_ABLATIONS = re.compile(r"(<!-- ablations: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_DECISIONS = re.compile(r"(<!-- decisions: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_OF_POLICIES = re.compile(
+    r"(<!-- (policy|measured|decisions|ablations): (\S+) -->\n).*?(<!-- end -->)", re.DOTALL
+)
 _FIGURES = re.compile(r"(<!-- targets: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _FEW = re.compile(r"(<!-- placement: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BASELINES = """## What a placement policy has to beat
@@ -90,10 +89,9 @@ def rendered(page: str) -> str:
     page = _SECTION.sub(lambda found: found[1] + _section(found[2]) + found[3], page)
     page = _GAINS.sub(lambda found: found[1] + _gains(found[2]) + found[3], page)
     page = _GAIN.sub(lambda found: found[1] + _gain(found[2]) + found[3], page)
-    page = _POLICY.sub(lambda found: found[1] + _policy(found[2]) + found[3], page)
-    page = _MEASURED.sub(lambda found: found[1] + _measured(found[2]) + found[3], page)
-    page = _ABLATIONS.sub(lambda found: found[1] + _ablations(found[2]) + found[3], page)
-    page = _DECISIONS.sub(lambda found: found[1] + _decisions(found[2]) + found[3], page)
+    page = _OF_POLICIES.sub(
+        lambda found: found[1] + _of_policies(found[2], found[3]) + found[4], page
+    )
     page = _FIGURES.sub(
         lambda found: found[1] + policy_tables.targets(DOCS / found[2]) + found[3], page
     )
@@ -152,24 +150,15 @@ def _placed(cells: list[dict[str, Any]]) -> str:
     return f"{table_text.figure(step)} ({seconds:.2g})"
 
 
-def _policy(name: str) -> str:
+def _of_policies(what: str, name: str) -> str:
     path = DOCS / "results" / name
-    return policy_tables.simulated(path) if path.exists() else ""
-
-
-def _measured(name: str) -> str:
-    path = DOCS / "results" / name
-    return policy_tables.measured(path) if path.exists() else ""
-
-
-def _decisions(name: str) -> str:
-    path = DOCS / "results" / name
-    return policy_tables.decisions(path) if path.exists() else ""
-
-
-def _ablations(name: str) -> str:
-    path = DOCS / "results" / name
-    return policy_tables.ablations(path) if path.exists() else ""
+    makers = {
+        "policy": policy_tables.simulated,
+        "measured": policy_tables.measured,
+        "decisions": policy_tables.decisions,
+        "ablations": policy_tables.ablations,
+    }
+    return makers[what](path) if path.exists() else ""
 
 
 _GAINS_HEAD = (
