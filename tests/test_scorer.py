@@ -66,7 +66,7 @@ def test_fit_finds_the_coefficients_that_made_the_timings(cases):
 
 
 def test_what_was_slower_in_each_timing_is_so_at_any_size():
-    model = fitted.fit_files().model
+    model = fitted.fit_shipped().model
     for megabytes in (0.1, 1.0, 10.0, 100.0):
         work = fit.Work("MaxPoolGrad", "pool", 1e6 * megabytes, 1e6 * megabytes)
         alone, within = model.predict(work)

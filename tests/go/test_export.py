@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -70,11 +71,17 @@ def test_costs_are_the_scorers(folder, graph):
         np.testing.assert_allclose(said[name], scored[name], rtol=1e-3)
 
 
-@pytest.fixture
-def with_costs(policy, tmp_path):
-    folder = tmp_path / "policy"
+@pytest.fixture(scope="module")
+def exported_with_costs(policy, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "with_costs"
     export.export_policy(policy, {}, str(folder), "go-test", with_costs=True)
     return folder
+
+
+@pytest.fixture
+def with_costs(exported_with_costs, tmp_path):
+    """A copy, to be damaged."""
+    return shutil.copytree(exported_with_costs, tmp_path / "policy")
 
 
 def test_with_costs_the_network_decides_where_there_is_a_choice(folder, with_costs, graph):

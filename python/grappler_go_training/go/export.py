@@ -50,7 +50,7 @@ def export_policy(
     exported = _Exported(network)
     policy_folder.write(exported, exported.signature(), name, card, out_dir)
     if with_costs:
-        costs = fitted.fit_files()
+        costs = fitted.fit_shipped()
         card = scorer_export.card_of(costs)
         scorer_export.export_policy(costs.model, card, os.path.join(out_dir, COSTS))
     size = sum(
@@ -72,7 +72,7 @@ class _Exported(tf.Module):
     def __init__(self, network: go_network.GoNetwork) -> None:
         super().__init__(name="go_policy")
         self._network = network
-        self._costs = cost_table.CostTable(fitted.fit_files().model)
+        self._costs = cost_table.CostTable(fitted.fit_shipped().model)
 
     @tf.function(autograph=False)
     def __call__(self, **arrays: tf.Tensor) -> Mapping[str, tf.Tensor]:
