@@ -152,6 +152,8 @@ def test_device_names_are_completed():
 def test_a_policy_that_ships_has_a_name(monkeypatch, tmp_path):
     core = native.core()
     assert core.load_policy("go-1.0").name == "go-1.0"
+    assert core.load_policy("default").name == native.DEFAULT_POLICY
+    assert native.policy_folder("default") == native.policy_folder(native.DEFAULT_POLICY)
     # What is in the current folder goes first.
     monkeypatch.chdir(tmp_path)
     (tmp_path / "go-1.0").mkdir()

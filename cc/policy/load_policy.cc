@@ -6,6 +6,7 @@
 
 #include "cc/policy/package_folder.h"
 #include "cc/policy/plan_policy.h"
+#include "cc/policy/policy_folder.h"
 #include "cc/policy/policy_with_costs.h"
 #include "cc/policy/python_host.h"
 #include "cc/policy/saved_model_policy.h"

@@ -18,6 +18,9 @@
 
 namespace grappler_go {
 
+// The part of a policy's folder that holds another one (policy_with_costs.h).
+constexpr char kCostsFolder[] = "costs";
+
 struct PolicyFolder {
   std::string path;
   std::string name;                  // "scorer-1.0"

@@ -11,9 +11,6 @@
 
 namespace grappler_go {
 
-// The part of a policy's folder that holds the cheaper policy.
-constexpr char kCostsFolder[] = "costs";
-
 // Where there is one device, or CPUs of one process, or nobody has said what
 // transfers between devices cost, the cheaper policy decides, and the network,
 // which takes seconds to load, is not loaded. Else the network decides, but on

@@ -81,22 +81,24 @@ class Asker:
         Raises:
           ValueError: one of METHODS without a policy, or too small a budget.
         """
-        if method in LEARNING:
-            return self._learned(method, budget, seed)
         if method in METHODS:
-            return self._policys(method, budget, seed)
+            if self._policy is None:
+                raise ValueError(f"{method} needs a policy")
+            if method in LEARNING:
+                return self._learned(self._policy, method, budget, seed)
+            return self._policys(self._policy, method, budget, seed)
         if method == SEARCH:
             return self._searched(self._without_policy(), budget, seed, time.monotonic())
         if method == SEQUENTIAL:
             return self._in_sequence(budget, seed)
         return self._baselines(method, budget, seed)
 
-    def _policys(self, method: str, budget: baselines.Budget, seed: int) -> Answer:
-        if self._policy is None:
-            raise ValueError(f"{method} needs a policy")
-        self._warm_up(self._policy, method)
+    def _policys(
+        self, policy: JudgedPolicy, method: str, budget: baselines.Budget, seed: int
+    ) -> Answer:
+        self._warm_up(policy, method)
         started = time.monotonic()
-        scores = self._policy.scores(self._case)
+        scores = policy.scores(self._case)
         if method == POLICY_SEARCH:
             return self._searched(scores, budget, seed, started)
         best = outcome_of(self._case, scores)
@@ -104,7 +106,7 @@ class Asker:
         while method == POLICY_BEST and spent < budget.plans:
             if budget.seconds is not None and time.monotonic() - started >= budget.seconds:
                 break
-            drawn = self._policy.draw(self._case, seed * 1_000_003 + spent)
+            drawn = policy.draw(self._case, seed * 1_000_003 + spent)
             drawn = drawn[: budget.plans - spent]
             spent += len(drawn)
             with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -113,11 +115,11 @@ class Asker:
         seconds = time.monotonic() - started
         return Answer(best.plan, best.step_us, best.out_of_memory, seconds)
 
-    def _learned(self, method: str, budget: baselines.Budget, seed: int) -> Answer:
-        if self._policy is None:
-            raise ValueError(f"{method} needs a policy")
+    def _learned(
+        self, policy: JudgedPolicy, method: str, budget: baselines.Budget, seed: int
+    ) -> Answer:
         started = time.monotonic()
-        network, config = self._policy.trainable()
+        network, config = policy.trainable()
         config = finetune.finetune_config(config)
         config = dataclasses.replace(
             config, seed=seed, steps=max(1, budget.plans // config.samples), threads=0
