@@ -14,23 +14,6 @@ namespace {
 // may be alive together: nothing is simulated that would tell.
 constexpr double kMemoryMargin = 1.5;
 
-// So many nats more than for where a unit is at home, and the cut begins with
-// it elsewhere. What is drawn is surer than that; an opinion that is hardly one
-// must not scatter what an annealer can only mend in part.
-constexpr float kSureNats = 1.0f;
-
-UnitDevices StartOf(const SearchSpace& space) {
-  UnitDevices start = PolicyArgmax(space);
-  for (int32_t u = 0; u < space.num_units; ++u) {
-    const float* score =
-        space.score.data() + static_cast<size_t>(u) * space.num_devices;
-    if (score[start[u]] - score[space.home[u]] < kSureNats) {
-      start[u] = space.home[u];
-    }
-  }
-  return start;
-}
-
 }  // namespace
 
 AnnealOptions PolicyCutOptions() {
@@ -55,7 +38,7 @@ Status CutByPolicy(const OpGraph& graph, const Machine& machine,
   SearchRandom random(0);
   const std::vector<Clusters> levels = ClusterLevels(*space, alive, &random);
   const UnitDevices cut =
-      MultilevelCut(*space, levels, UsedDevices(*space), StartOf(*space),
+      MultilevelCut(*space, levels, UsedDevices(*space), PolicyArgmax(*space),
                     PolicyCutOptions(), &random);
   const auto row = static_cast<size_t>(space->num_devices);
   std::fill(logits->device.begin(), logits->device.end(), 0.0f);

@@ -56,32 +56,6 @@ TEST_F(PolicyCutTest, TakenOpByOpChainsFlicker) {
   EXPECT_EQ(DevicesOf(plan, "a").size(), 2u);
 }
 
-TEST_F(PolicyCutTest, AHairsBreadthOfAnOpinionChangesNothing) {
-  options_.cut_by_policy = true;
-  logits_.device.assign(static_cast<size_t>(2) * graph_.num_ops(), 0.0f);
-  const Plan without = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
-  for (size_t i = 0; i < logits_.device.size(); ++i) {
-    logits_.device[i] = i % 3 == 0 ? 1e-7f : 0.0f;
-  }
-  const Plan with = *BuildPlan(graph_, machine_, logits_, options_, nullptr);
-  EXPECT_EQ(with.device, without.device)
-      << "the cut starts where nobody's opinion is asked";
-}
-
-TEST_F(PolicyCutTest, WhereThePolicyIsSureTheCutBegins) {
-  options_.cut_by_policy = true;
-  const auto cut_of = [&](float nats) {
-    logits_.device.assign(static_cast<size_t>(2) * graph_.num_ops(), 0.0f);
-    for (int32_t i = 0; i < graph_.num_ops(); ++i) {
-      logits_.device[2 * i + 1] = nats;
-    }
-    return BuildPlan(graph_, machine_, logits_, options_, nullptr)->device;
-  };
-  const std::vector<int32_t> from_home = cut_of(0.99f);
-  EXPECT_EQ(cut_of(0.98f), from_home) << "what the opinion weighs is the same";
-  EXPECT_NE(cut_of(1.01f), from_home) << "where the cut begins is not";
-}
-
 TEST_F(PolicyCutTest, ChainsStayWholeWhereThePolicyWouldHaveMostOfThem) {
   AskForBOnTheFirst();
   options_.cut_by_policy = true;

@@ -76,7 +76,7 @@ class Cut {
         load_(devices_ * static_cast<size_t>(windows_.count), 0.0),
         used_(devices_, 0.0) {
     for (int32_t k = 0; k < c_.count; ++k) {
-      device_[k] = start[c_.units[k][0]];
+      device_[k] = MostWork(c_.units[k], start);
       AddLoad(k, device_[k], 1.0);
       used_[device_[k]] += c_.bytes[k];
       total_ += work(k, device_[k]);
@@ -154,6 +154,17 @@ class Cut {
   }
 
  private:
+  // Where the start has most of what these units do: one of them, drawn by a
+  // policy or at the edge of a part, says little of the others.
+  int32_t MostWork(Span<int32_t> units, const UnitDevices& start) const {
+    std::vector<double> on(devices_, 0.0);
+    for (int32_t u : units) {
+      on[start[u]] += space_.micros[u * devices_ + start[u]];
+    }
+    const auto most = std::max_element(on.begin(), on.end());
+    const int32_t first = start[units[0]];
+    return *most > on[first] ? static_cast<int32_t>(most - on.begin()) : first;
+  }
   double work(int32_t k, int32_t device) const {
     return c_.micros[static_cast<size_t>(k) * devices_ + device];
   }

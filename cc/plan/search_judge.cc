@@ -57,6 +57,13 @@ bool SearchJudge::HasLeft() const {
           Clock::now() + longest_ + longest_ / 4 < deadline_);
 }
 
+int32_t SearchJudge::ExpectedLeft() const {
+  if (deadline_ == Clock::time_point::max()) return left();
+  const auto time = std::max(deadline_ - Clock::now(), Clock::duration::zero());
+  const auto plans = time / std::max(longest_, Clock::duration(1));
+  return static_cast<int32_t>(std::min<int64_t>(plans, left()));
+}
+
 StatusOr<std::vector<Judged>> SearchJudge::Simulate(
     std::vector<SearchState> states) {
   if (static_cast<int32_t>(states.size()) > left()) states.resize(left());

@@ -87,6 +87,8 @@ class SearchJudge {
   // far, in time?
   bool HasLeft() const;
   int32_t left() const { return max_plans_ - spent_; }
+  // As many as time allows, too, if each takes as long as the longest so far.
+  int32_t ExpectedLeft() const;
 
   // The state as a plan, predictions aside.
   Plan PlanOf(const SearchState& state) const;

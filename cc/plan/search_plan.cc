@@ -9,6 +9,7 @@
 
 #include "cc/plan/policy_cut.h"
 #include "cc/plan/search_clusters.h"
+#include "cc/plan/search_islands.h"
 #include "cc/plan/search_judge.h"
 #include "cc/plan/search_refine.h"
 #include "cc/plan/search_space.h"
@@ -41,11 +42,13 @@ constexpr double kMemoryShares[] = {0.8, 0.6, 0.4};
 class Search {
  public:
   Search(const SearchSpace& space, const SearchOptions& options,
-         SearchJudge judge, Clock::time_point begin, SearchTrace* trace)
+         SearchJudge judge, Clock::time_point begin, Clock::time_point deadline,
+         SearchTrace* trace)
       : space_(space),
         options_(options),
         judge_(std::move(judge)),
         begin_(begin),
+        deadline_(deadline),
         trace_(*trace),
         random_(options.seed),
         devices_(UsedDevices(space)) {}
@@ -64,6 +67,7 @@ class Search {
   // `lowest`: lowered to the best score among them.
   Status Try(std::vector<SearchState> states,
              std::optional<SearchScore>* lowest = nullptr);
+  // For the trace, if it is the best so far.
   void Note(const Judged& judged);
   Status DoNothing();
   Status TryPolicysGuess();
@@ -81,17 +85,21 @@ class Search {
   Status TryMemory();
   Status Refine();
   void MakeLevels();
+  std::unique_ptr<Refinement> NewRefinement();
   Plan Result() const;
 
   const SearchSpace& space_;
   const SearchOptions& options_;
   SearchJudge judge_;
-  const Clock::time_point begin_;
+  const Clock::time_point begin_, deadline_;
   SearchTrace& trace_;
   SearchRandom random_;
   const std::vector<int32_t> devices_;  // that units may choose
   std::vector<Clusters> levels_;
   std::unique_ptr<Refinement> refinement_;
+  TriedStates tried_;
+  std::optional<SearchScore> best_;
+  bool asks_policy_ = true;
   Judged nothing_;
   bool has_nothing_ = false;
   std::optional<SearchScore> policys_best_;  // of its guess and its cuts
@@ -117,6 +125,8 @@ SearchState Search::Start(UnitDevices device, const char* maker) const {
 }
 
 void Search::Note(const Judged& judged) {
+  if (best_ && !(judged.score < *best_)) return;
+  best_ = judged.score;
   const bool fits = judged.score.excess_bytes <= 0;
   trace_.best.push_back({judge_.spent(), Millis(), judged.score.micros, fits,
                          judged.state.maker});
@@ -143,9 +153,8 @@ Status Search::Try(std::vector<SearchState> states,
       if (lowest != nullptr && (!*lowest || one.score < **lowest)) {
         *lowest = one.score;
       }
-      const bool is_best =
-          trace_.best.empty() || one.score < refinement_->best().score;
-      if (is_best) Note(one);
+      Note(one);
+      tried_.Add(one);
       refinement_->Add(std::move(one));
     }
   }
@@ -163,6 +172,13 @@ Status Search::DoNothing() {
   has_nothing_ = true;
   Note(nothing_);
   return OkStatus();
+}
+
+std::unique_ptr<Refinement> Search::NewRefinement() {
+  auto refinement = std::make_unique<Refinement>(
+      space_, levels_, devices_, options_.schedule, random_.Next());
+  refinement->AskPolicy(asks_policy_);
+  return refinement;
 }
 
 void Search::MakeLevels() {
@@ -212,6 +228,7 @@ Status Search::TryPolicy() {
   const bool is_near = policys_best_ &&
                        policys_best_->excess_bytes <= others.excess_bytes &&
                        policys_best_->micros <= kNear * others.micros;
+  asks_policy_ = is_near;
   refinement_->AskPolicy(is_near);
   if (!is_near) return OkStatus();
   std::vector<SearchState> states;
@@ -390,33 +407,9 @@ Status Search::TryMemory() {
 
 Status Search::Refine() {
   if (!refinement_->can_move()) return OkStatus();
-  const int32_t at_start = judge_.spent();
-  const double ms_at_start = Millis();
-  while (judge_.HasLeft()) {
-    double progress = static_cast<double>(judge_.spent() - at_start) /
-                      std::max(1, options_.max_plans - at_start);
-    if (options_.budget_ms > 0) {
-      progress = std::max(
-          progress, (Millis() - ms_at_start) /
-                        std::max(1.0, static_cast<double>(options_.budget_ms) -
-                                          ms_at_start));
-    }
-    progress = std::min(progress, 1.0);
-    std::vector<SearchState> states = refinement_->Propose(kBatch, progress);
-    if (states.empty()) break;
-    StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(states));
-    if (!judged.ok()) return judged.status();
-    const SearchScore best = refinement_->best().score;
-    const Judged* improved = nullptr;
-    for (const Judged& one : *judged) {
-      if (one.score < (improved == nullptr ? best : improved->score)) {
-        improved = &one;
-      }
-    }
-    if (improved != nullptr) Note(*improved);
-    refinement_->Learn(std::move(*judged), progress);
-  }
-  return OkStatus();
+  return RefineFromStarts(
+      tried_, space_, deadline_, [this] { return NewRefinement(); },
+      [this](const Judged& judged) { Note(judged); }, &judge_, &refinement_);
 }
 
 Plan Search::Result() const {
@@ -444,8 +437,7 @@ StatusOr<Plan> Search::Run() {
   GO_RETURN_IF_ERROR(DoNothing());
   if (has_nothing_) {
     MakeLevels();
-    refinement_ = std::make_unique<Refinement>(
-        space_, levels_, devices_, options_.schedule, random_.Next());
+    refinement_ = NewRefinement();
     (void)refinement_->IsNew(nothing_.state);
     refinement_->Add(nothing_);
     GO_RETURN_IF_ERROR(TryPolicysGuess());
@@ -480,7 +472,7 @@ StatusOr<Plan> SearchPlan(const OpGraph& graph, const Machine& machine,
   SearchTrace unused;
   SearchTrace* const out = trace != nullptr ? trace : &unused;
   *out = SearchTrace();
-  return Search(*space, search, std::move(*judge), begin, out).Run();
+  return Search(*space, search, std::move(*judge), begin, deadline, out).Run();
 }
 
 }  // namespace grappler_go

@@ -108,7 +108,7 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
     }
     if (IsNew(all)) {
       states.push_back(std::move(all));
-      proposed_.push_back(SearchMove::kNumMoves);
+      proposed_.push_back({SearchMove::kNumMoves, -1});
     }
   }
   improved_.clear();
@@ -120,7 +120,7 @@ std::vector<SearchState> Refinement::Propose(int32_t count, double progress) {
     if (!IsNew(state)) continue;
     k = 0;
     state.maker = NameOf(move);
-    proposed_.push_back(move);
+    proposed_.push_back(drawn_);
     states.push_back(std::move(state));
   }
   return states;
@@ -134,11 +134,11 @@ void Refinement::Learn(std::vector<Judged> judged, double progress) {
   int32_t chosen = -1;
   for (size_t k = 0; k < judged.size(); ++k) {
     const bool helped = judged[k].score < before;
-    if (proposed_[k] != SearchMove::kNumMoves) {
-      Record& record = records_[static_cast<size_t>(proposed_[k])];
-      // What was tried long ago says little of now.
-      record.tried = 0.97 * record.tried + 1;
-      record.helped = 0.97 * record.helped + (helped ? 1 : 0);
+    if (proposed_[k].move != SearchMove::kNumMoves) {
+      const auto move = static_cast<size_t>(proposed_[k].move);
+      records_[move].Add(helped);
+      const int32_t level = proposed_[k].level;
+      if (level >= 0) level_records_[move][level].Add(helped);
     }
     if (helped) improved_.push_back(judged[k].state);
     if (chosen < 0 || judged[k].score < judged[chosen].score) {
@@ -179,7 +179,7 @@ SearchMove Refinement::DrawMove(double progress) {
   double sum = 0;
   for (size_t m = 0; m < weight.size(); ++m) {
     if (!may(static_cast<SearchMove>(m))) continue;
-    weight[m] = 0.05 + records_[m].helped / records_[m].tried;
+    weight[m] = records_[m].weight();
     if (static_cast<SearchMove>(m) == SearchMove::kRules) weight[m] *= 0.3;
     if (static_cast<SearchMove>(m) == SearchMove::kRun)
       weight[m] *= 1.2 - progress;
@@ -195,6 +195,7 @@ SearchMove Refinement::DrawMove(double progress) {
 
 SearchState Refinement::Neighbour(SearchMove move, double progress) {
   SearchState state = current_;
+  drawn_ = {move, -1};
   switch (move) {
     case SearchMove::kTransfer:
       MoveTransfer(&state);
@@ -227,7 +228,18 @@ SearchState Refinement::Neighbour(SearchMove move, double progress) {
 }
 
 const Clusters& Refinement::DrawLevel() {
-  return levels_[random_.Below(static_cast<int32_t>(levels_.size()))];
+  std::vector<Record>& records =
+      level_records_[static_cast<size_t>(drawn_.move)];
+  records.resize(levels_.size());
+  double sum = 0;
+  for (const Record& record : records) sum += record.weight();
+  double draw = random_.Uniform() * sum;
+  size_t level = 0;
+  while (level + 1 < levels_.size() && (draw -= records[level].weight()) >= 0) {
+    ++level;
+  }
+  drawn_.level = static_cast<int32_t>(level);
+  return levels_[level];
 }
 
 // In proportion to what is waited; null where nothing of the kind is.

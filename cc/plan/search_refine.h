@@ -57,8 +57,19 @@ class Refinement {
   void Learn(std::vector<Judged> judged, double progress);
 
  private:
+  // How often something helped. What was tried long ago says little of now.
   struct Record {
     double tried = 1, helped = 1;
+
+    double weight() const { return 0.05 + helped / tried; }
+    void Add(bool has_helped) {
+      tried = 0.97 * tried + 1;
+      helped = 0.97 * helped + (has_helped ? 1 : 0);
+    }
+  };
+  struct Proposed {
+    SearchMove move;  // kNumMoves: several together
+    int32_t level;    // of levels_, or -1
   };
 
   bool HasRules() const;
@@ -73,6 +84,7 @@ class Refinement {
   void Recut(SearchState* state);
   void TimedCut(SearchState* state);
   void ChangeRules(SearchState* state);
+  // One on which moves of the kind that is being made have helped.
   const Clusters& DrawLevel();
   const CriticalWait* DrawWait(CriticalWait::Kind kind);
   void MoveCluster(const Clusters& level, int32_t cluster, int32_t device,
@@ -97,12 +109,15 @@ class Refinement {
   SearchScore current_score_;
   std::vector<double> busy_;  // by device, in the current state
   TimelineFacts timeline_;    // of the current state
-  std::vector<SearchMove> proposed_;
+  std::vector<Proposed> proposed_;
   // Of one batch those that helped, to be tried together, and what they are
   // neighbours of.
   std::vector<SearchState> improved_;
   SearchState base_;
-  std::array<Record, static_cast<size_t>(SearchMove::kNumMoves)> records_{};
+  static constexpr auto kKinds = static_cast<size_t>(SearchMove::kNumMoves);
+  std::array<Record, kKinds> records_{};
+  std::array<std::vector<Record>, kKinds> level_records_;  // by level
+  Proposed drawn_{};  // of the move that is being made
 };
 
 }  // namespace grappler_go

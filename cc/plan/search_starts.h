@@ -85,7 +85,8 @@ struct AnnealOptions {
 // device in each window, squared, over a window's work, and cut_weight times
 // what crosses between devices, a tensor once for each device that reads it,
 // and what the policy would rather not have. Devices that run out of memory
-// count as ten times as long for each memory that is missing.
+// count as ten times as long for each memory that is missing. A cluster starts
+// where `start` has most of its work.
 UnitDevices AnnealCut(const SearchSpace& space, const Clusters& clusters,
                       const std::vector<int32_t>& devices,
                       const UnitDevices& start, const AnnealOptions& options,

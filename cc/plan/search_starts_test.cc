@@ -93,6 +93,26 @@ TEST_F(SearchStartsTest, AnAnnealedCutPutsChainsApartAndCutsNone) {
   EXPECT_NE(cut[Unit(space, "a0")], cut[Unit(space, "b0")]);
 }
 
+TEST_F(SearchStartsTest, AClusterStartsWhereMostOfItsWorkDoes) {
+  const SearchSpace space = Space();
+  SearchRandom random(1);
+  const Clusters clusters =
+      Coarsen(space, UnitClusters(space, 1.0), 4, &random);
+  UnitDevices start = OnOneDevice(space, 1);
+  int32_t large = 0;
+  for (int32_t c = 0; c < clusters.count; ++c) {
+    if (clusters.units[c].size() < 3) continue;
+    start[clusters.units[c][0]] = 0;
+    ++large;
+  }
+  ASSERT_GT(large, 0);
+  AnnealOptions options;
+  options.steps_per_cluster = 0;
+  const UnitDevices cut =
+      AnnealCut(space, clusters, {0, 1}, start, options, &random);
+  for (int32_t u : space.movable) EXPECT_EQ(cut[u], 1);
+}
+
 TEST_F(SearchStartsTest, AMultilevelCutPutsChainsApartFromUnitsToo) {
   const SearchSpace space = Space();
   SearchRandom random(3);
