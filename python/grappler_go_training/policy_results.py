@@ -12,11 +12,15 @@ import numpy as np
 # samples as the budget has plans or seconds; and what the core's search (the baseline
 # joint_search) makes of its scores.
 POLICY, POLICY_BEST, POLICY_SEARCH = "policy", "policy_best", "policy_search"
-# The best plan that it sees while it learns by PPO on this case alone, as many plans as the
-# budget has; and that of a new network of the same config, the paper's GO-one.
+# The same as the pass does it for a graph that it has never seen: whatever the budget, no
+# more plans than the pass simulates.
+ZERO_SHOT = "zero_shot"
+# What a search of that many plans (or a fourth of the budget's) makes of the best plan that
+# it sees while it learns by PPO on this case alone, with the rest of the plans; and the same
+# of a new network of the same config, the paper's GO-one.
 FINE_TUNED, GO_ONE = "fine_tuned", "go_one"
 LEARNING = (FINE_TUNED, GO_ONE)
-METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH, *LEARNING)
+METHODS = (POLICY, POLICY_BEST, POLICY_SEARCH, ZERO_SHOT, *LEARNING)
 
 # The core's search without a policy. Here it decides what a case lets it decide, and
 # where fusion needs a policy's word it is told that everything may be compiled.

@@ -245,13 +245,15 @@ def test_fifty_steps_unless_told_otherwise():
 def test_evaluation_at_equal_budget(trained, cases):
     policy = judged.load(trained)
     budget = evaluate.baselines.Budget(plans=6)
-    methods = ["policy", "policy_best", "policy_search", "human_expert", "joint_search"]
+    methods = ["policy", "policy_best", "policy_search", "zero_shot"]
+    methods += ["human_expert", "joint_search"]
     rows = list(evaluate.evaluate(policy, cases[:1], methods, (0, 1), budget))
     assert [(row.method, row.seed) for row in rows] == [(m, s) for m in methods for s in (0, 1)]
     steps = policy_results.mean_steps(rows)
     assert steps["a", "policy_best"] <= steps["a", "policy"]
     # Doing nothing is among its plans.
     assert steps["a", "policy_search"] <= rows[0].default_us
+    assert steps["a", "zero_shot"] == steps["a", "policy_search"], "so few plans are as many"
     assert not list(
         evaluate.evaluate(
             policy, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
@@ -292,7 +294,8 @@ def test_learning_on_a_case_spends_the_budget_and_leaves_the_policy_alone(
 
     monkeypatch.setattr(finetune, "train", seen)
     asked = ["fine_tuned", "go_one", "policy"]
-    budget = evaluate.baselines.Budget(plans=2 * go_graphs.config().samples + 1)
+    # A fourth of the plans is for the search that comes after two steps.
+    budget = evaluate.baselines.Budget(plans=2 * go_graphs.config().samples + 3)
     for folder in (trained, exported):
         policy = judged.load(folder)
         before = policy.scores(cases[0])

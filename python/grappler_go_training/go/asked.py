@@ -12,17 +12,17 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import grappler_go
-from grappler_go import native
 from grappler_go_training import baselines
 from grappler_go_training.baselines.run import row_of
 from grappler_go_training.go import finetune
 from grappler_go_training.go.environment import Case, Outcome, outcome_of
 from grappler_go_training.go.judged import JudgedPolicy
+from grappler_go_training.go.searched import DEFAULT_PLANS, search
 from grappler_go_training.go.sequential import sequential
 from grappler_go_training.policy_results import (
     FINE_TUNED,
@@ -32,6 +32,7 @@ from grappler_go_training.policy_results import (
     POLICY_SEARCH,
     SEARCH,
     SEQUENTIAL,
+    ZERO_SHOT,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +102,9 @@ class Asker:
         scores = policy.scores(self._case)
         if method == POLICY_SEARCH:
             return self._searched(scores, budget, seed, started)
+        if method == ZERO_SHOT:
+            few = dataclasses.replace(budget, plans=min(budget.plans, DEFAULT_PLANS))
+            return self._searched(scores, few, seed, started)
         best = outcome_of(self._case, scores)
         spent = 1
         while method == POLICY_BEST and spent < budget.plans:
@@ -121,12 +125,14 @@ class Asker:
         started = time.monotonic()
         network, config = policy.trainable()
         config = finetune.finetune_config(config)
-        config = dataclasses.replace(
-            config, seed=seed, steps=max(1, budget.plans // config.samples), threads=0
-        )
+        searched = min(DEFAULT_PLANS, budget.plans // 4)
+        steps = max(1, (budget.plans - searched) // config.samples)
+        config = dataclasses.replace(config, seed=seed, steps=steps, threads=0)
         with tempfile.TemporaryDirectory() as folder:
             start_from = network if method == FINE_TUNED else None
-            result = finetune.finetune(self._case, config, folder, start_from)
+            result = finetune.finetune(
+                self._case, config, folder, start_from, search_plans=searched
+            )
         best = result.best[self._case.name]
         seconds = time.monotonic() - started
         return Answer(best.plan, best.step_us, best.out_of_memory, seconds)
@@ -152,7 +158,7 @@ class Asker:
         seed: int,
         started: float,
     ) -> Answer:
-        plan = _search(self._case, scores, budget, seed)
+        plan = search(self._case, scores, budget, seed)
         step = grappler_go.simulate(self._case.graph, plan, self._case.target.machine)
         seconds = time.monotonic() - started
         return Answer(plan, 1e3 * step.step_ms, step.out_of_memory, seconds)
@@ -160,10 +166,10 @@ class Asker:
     def _in_sequence(self, budget: baselines.Budget, seed: int) -> Answer:
         started = time.monotonic()
 
-        def search(case: Case, plans: int) -> "Plan":
-            return _search(case, {}, dataclasses.replace(budget, plans=plans), seed)
+        def search_one(case: Case, plans: int) -> "Plan":
+            return search(case, {}, dataclasses.replace(budget, plans=plans), seed)
 
-        plan, step_us, out_of_memory = sequential(self._case, budget.plans, search)
+        plan, step_us, out_of_memory = sequential(self._case, budget.plans, search_one)
         return Answer(plan, step_us, out_of_memory, time.monotonic() - started)
 
     def _baselines(self, name: str, budget: baselines.Budget, seed: int) -> Answer:
@@ -178,23 +184,6 @@ class Asker:
             best = min(best, (ordered.out_of_memory, ordered.step_ms))
         out_of_memory, step_ms = best
         return Answer(row.plan, 1e3 * step_ms, out_of_memory, time.monotonic() - started)
-
-
-def _search(
-    case: Case, scores: Mapping[str, np.ndarray], budget: baselines.Budget, seed: int
-) -> "Plan":
-    settings: dict[str, Any] = {
-        "max_plans": budget.plans,
-        "seed": seed,
-        "schedule": "schedule" in case.tasks,
-    }
-    if budget.seconds is not None:
-        settings["budget_ms"] = max(1, int(1000 * budget.seconds))
-    wanted = {task: scores[task] for task in case.tasks if task in scores}
-    plan, _ = native.core().search_plan(
-        case.graph, case.target.machine, wanted, case.options, settings
-    )
-    return plan
 
 
 def _rank(outcome: Outcome) -> tuple[bool, float]:

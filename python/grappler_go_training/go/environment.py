@@ -98,7 +98,7 @@ class Outcome:
       step_us: microseconds of the simulated step, in the order that was wanted or by
         critical path, whichever is faster, as for the baselines' plans.
       out_of_memory: on some device.
-      plan: of the actions.
+      plan: of the actions; with free state it says in which order.
     """
 
     reward: float
@@ -206,15 +206,17 @@ def outcome_of(
         orders.append({"schedule": case.critical_path})
     try:
         steps = [
-            step
+            (step, order.get("schedule"))
             for order in orders
             for step in core.simulate(case.graph, machine, [plan], order, threads=1)
         ]
-        step = min(steps, key=lambda one: (one["out_of_memory"], one["micros"]))
+        step, order = min(steps, key=lambda one: (one[0]["out_of_memory"], one[0]["micros"]))
     except ValueError as error:
         # Should it let one through all the same, that is no reason to end a run of hours.
         logging.warning("%s: a plan counts as out of memory: %s", case.name, error)
         return Outcome(INVALID_REWARD, math.inf, True, plan)
+    if case.target.free_state:  # no program can be told an order
+        plan.priority = order
     reward = reward_of(step["micros"], step["out_of_memory"], case.teacher)
     return Outcome(reward, step["micros"], step["out_of_memory"], plan)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from grappler_go_training.go.environment import Case
 from grappler_go_training.go.network import GoNetwork
+from grappler_go_training.go.searched import DEFAULT_PLANS, refined
 from grappler_go_training.go.train import OnProgress, Result, train
 from grappler_go_training.go.train_config import TrainConfig
 
@@ -42,22 +43,25 @@ def finetune(
     start_from: GoNetwork | None = None,
     on_progress: OnProgress = lambda *_: None,
     should_stop: Callable[[], bool] = lambda: False,
+    search_plans: int = DEFAULT_PLANS,
 ) -> Result:
-    """Learns on one case; a run like any other, which goes on where it was stopped.
+    """Learns on one case; a run like any other, which goes on where it was stopped. In the end
+    a search goes on from the best plan that was seen.
 
     Args:
       case: any; of evaluation families, too: what is learned is for this graph alone.
       config: of finetune_config().
       folder: of this run alone.
       start_from: the network to go on with; None: from scratch.
+      search_plans: that the search simulates; 0: no search.
 
     Returns:
-      As train(); `best` has the best plan seen.
+      As train(); `best` has the best plan of both.
 
     Raises:
       As train().
     """
-    return train(
+    result = train(
         config,
         folder,
         cases=[case],
@@ -65,3 +69,7 @@ def finetune(
         on_progress=on_progress,
         should_stop=should_stop,
     )
+    best = {
+        name: refined(case, one, search_plans, config.seed) for name, one in result.best.items()
+    }
+    return dataclasses.replace(result, best=best)

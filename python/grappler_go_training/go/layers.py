@@ -32,23 +32,45 @@ class Dense(tf.Module):
         self._bias = (
             tf.Variable(np.zeros(columns, np.float32), name=f"{name}/bias") if bias else None
         )
-        self._rows, self._columns = rows, columns
 
     @property
     def weights(self) -> tf.Variable:
         """[rows, columns]."""
         return self._weights
 
+    @property
+    def bias(self) -> tf.Variable:
+        """[columns].
+
+        Raises:
+          ValueError: it was made without.
+        """
+        if self._bias is None:
+            raise ValueError(f"{self.name} has no bias")
+        return self._bias
+
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        # One product of matrices rather than one for each of the leading indices.
-        flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, self._rows])
-        result = tf.matmul(flat, self._weights)
-        if self._bias is not None:
-            result = tf.nn.bias_add(result, self._bias)
-        if x.shape.rank != 2:
-            result = tf.reshape(result, tf.concat([tf.shape(x)[:-1], [self._columns]], 0))
-            result.set_shape([*x.shape[:-1], self._columns])
-        return result
+        return affine(x, self._weights, self._bias)
+
+
+def affine(x: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
+    """x W + b over the last axis.
+
+    Args:
+      x: [..., rows]; of its leading axes one may be of unknown length.
+      weights: [rows, columns].
+      bias: [columns].
+    """
+    # One product of matrices rather than one for each of the leading indices.
+    flat = x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]])
+    result = tf.matmul(flat, weights)
+    if bias is not None:
+        result = tf.nn.bias_add(result, bias)
+    if x.shape.rank != 2:
+        lengths = [-1 if length is None else length for length in x.shape[:-1]]
+        shape = lengths if lengths.count(-1) < 2 else tf.unstack(tf.shape(x)[:-1])
+        result = tf.reshape(result, [*shape, weights.shape[-1]])
+    return result
 
 
 class Embedding(tf.Module):
@@ -146,7 +168,7 @@ class Segments(NamedTuple):
     @staticmethod
     def previous(x: tf.Tensor) -> tf.Tensor:
         """[S, ...] of each segment what the one before it has; zeros for the first."""
-        return tf.concat([tf.zeros_like(x[:1]), x[:-1]], 0)
+        return tf.pad(x, [[1, 0], *([0, 0] for _axis in x.shape[1:])])[:-1]
 
     def split(self, x: tf.Tensor) -> tf.Tensor:
         """[N, w] -> [S, L, w]."""
@@ -201,12 +223,12 @@ class AttentionHead(tf.Module):
     def __call__(self, x: tf.Tensor, segments: Segments, recurrence: bool) -> tf.Tensor:
         """[S, L, width] -> [S, L, width], without the bias."""
         scale = tf.minimum(tf.exp(self._log_scale), _MAX_ATTENTION_SCALE)
-        query = scale * _unit_length(self._query(x))
-        own = self._key_value(x)
+        query, *own = _products(x, self._query, self._key, self._value)
+        query, own[0] = scale * _unit_length(query), _unit_length(own[0])
         key, value = own
         if recurrence:
             # The same numbers twice, but for the gradient.
-            memory = self._key_value(tf.stop_gradient(x)) if segments.learns else own
+            memory = self._memory(x) if segments.learns else own
             key, value = (
                 tf.concat([Segments.previous(before), now], 1)
                 for before, now in zip(memory, own, strict=True)
@@ -215,8 +237,17 @@ class AttentionHead(tf.Module):
         total = tf.reduce_sum(weights, -1, keepdims=True)
         return self._out(tf.matmul(weights, value) / total)
 
-    def _key_value(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _unit_length(self._key(x)), self._value(x)
+    def _memory(self, x: tf.Tensor) -> list[tf.Tensor]:
+        key, value = _products(tf.stop_gradient(x), self._key, self._value)
+        return [_unit_length(key), value]
+
+
+def _products(x: tf.Tensor, *layers: Dense) -> list[tf.Tensor]:
+    """What each layer makes of x, by one product of matrices: of small graphs the number of
+    ops takes longer than what they compute."""
+    weights = tf.concat([layer.weights for layer in layers], 1)
+    bias = tf.concat([layer.bias for layer in layers], 0)
+    return tf.split(affine(x, weights, bias), [layer.weights.shape[1] for layer in layers], -1)
 
 
 def _unit_length(x: tf.Tensor) -> tf.Tensor:
