@@ -368,6 +368,25 @@ def test_candidates_are_valid_all_different_and_repeatable(small_graph, kind):
         assert len(set(told)) > 3
 
 
+def test_the_second_judge_knows_gpus_and_variables_that_move(small_graph):
+    machine = grappler_go.load_machine("p100x2")
+    graph = small_graph.op_graph()
+    devices = [dict(device) for device in machine.devices]
+    devices[1] |= {"gflops": devices[1]["gflops"] / 50, "gbytes_per_s": 5}
+    slow = grappler_go.Machine("a slow GPU", devices=devices, links=machine.links)
+
+    def told(device, machine):
+        plan = grappler_go.Plan(graph)
+        plan.free_state = True
+        plan.devices = [one["name"] for one in machine.devices]
+        plan.device = np.full(graph.num_ops, device, np.int32)
+        return judge.grappler_ms(small_graph, plan, machine)
+
+    assert told(1, machine) == told(0, machine)
+    assert told(1, slow) > 2 * told(0, slow)
+    assert told(0, slow) == told(0, machine)
+
+
 def test_a_worker_of_a_cluster_has_a_cores_share_of_the_machine():
     server = grappler_go.load_machine("cpu-server")
     cpu = server.devices[0]

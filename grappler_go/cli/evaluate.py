@@ -2,9 +2,11 @@
 
 "policy" is the policy's first choice, one plan; "policy_best" the best of that and of as
 many samples as the budget has plans or seconds; "policy_search" what the core's search,
-joint_search among the baselines, makes of the policy's scores; "sequential_search" what that
+joint_search among the baselines, makes of the policy's scores, and "zero_shot" the same with
+as few plans as the pass simulates, whatever the budget; "sequential_search" what the search
 finds for one decision after the other. "fine_tuned" is the best plan that the policy sees
-while it learns on this graph alone, and "go_one" that of a new network (the paper's GO-one).
+while it learns on this graph alone and a search goes on from; "go_one" that of a new network
+(the paper's GO-one).
 Baselines that search get the
 same budget, and their plans run ready ops by critical path where that is faster. With --out
 results are kept as JSON lines, and what is there is not done again.
@@ -24,6 +26,8 @@ Examples:
   grappler-go evaluate runs/mine --graphs=graphs --machine=local
   # 50 steps of 16 plans, from the policy and from nothing.
   grappler-go evaluate go-1.0 --graphs=rnnlm-2 --plans=800 --methods=fine_tuned,go_one
+  # Placements, judged by TensorFlow's own cost model, too.
+  grappler-go evaluate go-1.0 --decides=device --judge --out=placement.jsonl
   # Equal seconds rather than plans.
   grappler-go evaluate runs/go --graphs=gnmt-2 --plans=100000 --max_seconds=10
   grappler-go evaluate runs/go --split=validation --out=results.jsonl --json
@@ -68,7 +72,8 @@ flags.DEFINE_string(
 flags.DEFINE_list(
     "methods",
     [],
-    "policy, policy_best, policy_search, fine_tuned, go_one, sequential_search and baselines; "
+    "policy, policy_best, policy_search, zero_shot, fine_tuned, go_one, sequential_search and "
+    "baselines; "
     "without it the first three and the baselines of the policy's training.",
     flag_values=FLAGS,
 )
@@ -82,6 +87,12 @@ flags.DEFINE_list("seeds", ["0"], "Each of them once.", flag_values=FLAGS)
 flags.DEFINE_integer("plans", 100, "Plans that each may simulate.", 1, flag_values=FLAGS)
 flags.DEFINE_float("max_seconds", None, "Seconds that each may take.", 0.0, flag_values=FLAGS)
 flags.DEFINE_string("out", None, "A file of JSON lines that grows.", flag_values=FLAGS)
+flags.DEFINE_bool(
+    "judge",
+    False,
+    "Ask TensorFlow's own cost model of each placement, too; needs --decides=device.",
+    flag_values=FLAGS,
+)
 flags.DEFINE_bool("measured", False, "Run placements on two workers.", flag_values=FLAGS)
 
 
@@ -99,12 +110,17 @@ def run(args: list[str]) -> int:
     policy = train.go_module("judged", "evaluate").load(args[0])
     methods = list(FLAGS.methods)
     if not methods:
-        asked = [one for one in results.METHODS if one not in results.LEARNING]
-        methods = [one for one in asked if policy.draws or one != results.POLICY_BEST]
+        methods = [results.POLICY, results.POLICY_BEST, results.POLICY_SEARCH]
+        if not policy.draws:
+            methods.remove(results.POLICY_BEST)
         methods += policy.baselines or train.go_module("train_config", "evaluate").BASELINES
     try:
         evaluate.check(
-            policy, methods, FLAGS.decides, baselines.Budget(FLAGS.plans, FLAGS.max_seconds)
+            policy,
+            methods,
+            FLAGS.decides,
+            baselines.Budget(FLAGS.plans, FLAGS.max_seconds),
+            FLAGS.judge,
         )
     except ValueError as error:
         raise common.UsageError(str(error)) from error
@@ -136,6 +152,7 @@ def run(args: list[str]) -> int:
             baselines.Budget(FLAGS.plans, FLAGS.max_seconds),
             FLAGS.decides,
             done=found,
+            judge=FLAGS.judge,
             on_progress=lambda text: bar.update(task, description=text),
         ):
             found[row.key] = row

@@ -52,6 +52,9 @@ class Row:
       error: why there is no plan, else empty.
       policy: the name of the policy that METHODS asked, else empty.
       where: what the seconds were measured on.
+      judge_us: of the step by TensorFlow's own cost model; None: it was not asked, or does
+        not take the graph.
+      judge_default_us: the same as TensorFlow would run it.
     """
 
     case: str
@@ -69,6 +72,8 @@ class Row:
     error: str
     policy: str
     where: str
+    judge_us: float | None = None
+    judge_default_us: float | None = None
 
     @property
     def key(self) -> Key:

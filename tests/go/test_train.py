@@ -20,6 +20,7 @@ from grappler_go_training.go import (
     ppo,
     run_folder,
     sources,
+    teacher,
     train,
     train_config,
 )
@@ -259,6 +260,23 @@ def test_evaluation_at_equal_budget(trained, cases):
             policy, cases[:1], methods, (0, 1), budget, done=[row.key for row in rows]
         )
     )
+
+
+def test_tensorflows_own_judge_is_asked_of_placements():
+    # Steps of less than a microsecond it calls 0.
+    large = workloads.synthetic(1, 60, kind="layered", training=True, width=1024, batch=256)
+    nobody = teacher.TeacherCache(None, (), 0)
+    case = environment.make_case("a", "synthetic", large, go_graphs.two_gpus(), nobody.get)
+    budget = evaluate.baselines.Budget(plans=30)
+    asked = ["heft", "one_device"]
+    rows = evaluate.evaluate(None, [case], asked, (0,), budget, ["device"], judge=True)
+    spread, alone = rows
+    assert alone.judge_us == alone.judge_default_us == spread.judge_default_us > 0
+    assert spread.judge_us != spread.judge_default_us
+    (unasked,) = evaluate.evaluate(None, [case], asked[:1], (0,), budget, ["device"])
+    assert unasked.judge_us is None
+    with pytest.raises(ValueError, match="judges placements"):
+        evaluate.check(None, asked, ["device", "fusion"], budget, judge=True)
 
 
 def test_what_is_not_to_be_decided_is_not(trained, cases):

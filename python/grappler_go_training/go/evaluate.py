@@ -8,8 +8,10 @@ seconds, for everyone.
 
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from absl import logging
 
 from grappler_go.bench import environment
 from grappler_go.captured import CapturedGraph
@@ -22,6 +24,7 @@ from grappler_go_training.go.judged import JudgedPolicy
 from grappler_go_training.go.sampling import TASKS
 from grappler_go_training.go.sources import captured_apart
 from grappler_go_training.go.teacher import TeacherCache
+from grappler_go_training.measure.judge import grappler_ms
 from grappler_go_training.policy_results import (
     LEARNING,
     METHODS,
@@ -30,6 +33,9 @@ from grappler_go_training.policy_results import (
     Key,
     Row,
 )
+
+if TYPE_CHECKING:
+    from grappler_go import Plan
 
 
 def case_of(graph: str, machine: str | None = None) -> Case:
@@ -64,6 +70,7 @@ def evaluate(
     budget: baselines.Budget | None = None,
     decides: Sequence[str] = TASKS,
     done: Collection[Key] = (),
+    judge: bool = False,
     on_progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Row]:
     """Every method on every case with every seed.
@@ -75,16 +82,18 @@ def evaluate(
       budget: of each; None: baselines.Budget().
       decides: of sampling.TASKS, what is to be decided.
       done: Row.key of those to leave out.
+      judge: ask TensorFlow's own cost model of plans, too; of placements only.
 
     Raises:
       ValueError: as check().
     """
     budget = budget or baselines.Budget()
-    check(policy, methods, decides, budget)
+    check(policy, methods, decides, budget, judge)
     text = ",".join(task for task in TASKS if task in decides)
     for whole in cases:
         case = restricted(whole, decides)
         asker = Asker(policy, case)
+        judge_default_us = None
         for method in methods:
             for seed in seeds:
                 asked = policy.name if policy is not None and method in METHODS else ""
@@ -92,6 +101,8 @@ def evaluate(
                     continue
                 on_progress(f"{case.name}: {method}")
                 found = asker.answer(method, budget, seed)
+                if judge and judge_default_us is None:
+                    judge_default_us = _judge_us(case, case.problem.plan("tensorflow_default"))
                 yield Row(
                     case=case.name,
                     family=case.family,
@@ -108,7 +119,19 @@ def evaluate(
                     out_of_memory=found.out_of_memory,
                     seconds=found.seconds,
                     error=found.error,
+                    judge_us=_judge_us(case, found.plan) if judge else None,
+                    judge_default_us=judge_default_us,
                 )
+
+
+def _judge_us(case: Case, plan: "Plan | None") -> float | None:
+    if plan is None:
+        return None
+    try:
+        return 1e3 * grappler_ms(case.captured, plan, case.target.machine)
+    except RuntimeError as error:
+        logging.warning("%s: %s", case.name, error)
+        return None
 
 
 def check(
@@ -116,11 +139,14 @@ def check(
     methods: Sequence[str],
     decides: Sequence[str],
     budget: baselines.Budget | None = None,
+    judge: bool = False,
 ) -> None:
     """Raises:
-    ValueError: no such method or task, POLICY_BEST of a policy that cannot be sampled, or a
-      method of LEARNING with a budget of seconds.
+    ValueError: no such method or task, POLICY_BEST of a policy that cannot be sampled, a
+      method of LEARNING with a budget of seconds, or a judge of more than devices.
     """
+    if judge and set(decides) != {"device"}:
+        raise ValueError("TensorFlow's cost model judges placements: decide nothing but device")
     own = (*METHODS, SEQUENTIAL)
     baselines.registry.check_names([name for name in methods if name not in own])
     unknown = [task for task in decides if task not in TASKS]
