@@ -50,8 +50,10 @@ std::string SessionConfig() {
   std::string config;
   AppendBytesField(1, no_gpu, &config);  // device_count
   AppendVarintField(2, 2, &config);      // intra_op_parallelism_threads
-  AppendVarintField(5, 1, &config);      // inter_op_parallelism_threads
-  AppendVarintField(7, 1, &config);      // allow_soft_placement
+  // inter_op_parallelism_threads: of a small graph's ops most are too short to
+  // be shared, but there are many side by side.
+  AppendVarintField(5, 2, &config);
+  AppendVarintField(7, 1, &config);  // allow_soft_placement
   // The process's own pools may be full of threads that wait for this policy.
   AppendVarintField(9, 1, &config);  // use_per_session_threads
   AppendBytesField(10, graph_options, &config);

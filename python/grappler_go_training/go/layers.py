@@ -38,17 +38,6 @@ class Dense(tf.Module):
         """[rows, columns]."""
         return self._weights
 
-    @property
-    def bias(self) -> tf.Variable:
-        """[columns].
-
-        Raises:
-          ValueError: it was made without.
-        """
-        if self._bias is None:
-            raise ValueError(f"{self.name} has no bias")
-        return self._bias
-
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         return affine(x, self._weights, self._bias)
 
@@ -223,12 +212,12 @@ class AttentionHead(tf.Module):
     def __call__(self, x: tf.Tensor, segments: Segments, recurrence: bool) -> tf.Tensor:
         """[S, L, width] -> [S, L, width], without the bias."""
         scale = tf.minimum(tf.exp(self._log_scale), _MAX_ATTENTION_SCALE)
-        query, *own = _products(x, self._query, self._key, self._value)
-        query, own[0] = scale * _unit_length(query), _unit_length(own[0])
+        query = scale * _unit_length(self._query(x))
+        own = self._key_value(x)
         key, value = own
         if recurrence:
             # The same numbers twice, but for the gradient.
-            memory = self._memory(x) if segments.learns else own
+            memory = self._key_value(tf.stop_gradient(x)) if segments.learns else own
             key, value = (
                 tf.concat([Segments.previous(before), now], 1)
                 for before, now in zip(memory, own, strict=True)
@@ -237,17 +226,8 @@ class AttentionHead(tf.Module):
         total = tf.reduce_sum(weights, -1, keepdims=True)
         return self._out(tf.matmul(weights, value) / total)
 
-    def _memory(self, x: tf.Tensor) -> list[tf.Tensor]:
-        key, value = _products(tf.stop_gradient(x), self._key, self._value)
-        return [_unit_length(key), value]
-
-
-def _products(x: tf.Tensor, *layers: Dense) -> list[tf.Tensor]:
-    """What each layer makes of x, by one product of matrices: of small graphs the number of
-    ops takes longer than what they compute."""
-    weights = tf.concat([layer.weights for layer in layers], 1)
-    bias = tf.concat([layer.bias for layer in layers], 0)
-    return tf.split(affine(x, weights, bias), [layer.weights.shape[1] for layer in layers], -1)
+    def _key_value(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _unit_length(self._key(x)), self._value(x)
 
 
 def _unit_length(x: tf.Tensor) -> tf.Tensor:
