@@ -33,6 +33,8 @@ def run(args: list[str]) -> int:
     out = pathlib.Path(args[1])
     if out.exists() and not (out / "schema.json").exists() and any(out.iterdir()):
         raise common.UsageError(f"{out} holds something else than a policy; name another folder")
+    if (pathlib.Path(args[0]) / "schema.json").exists():
+        raise common.UsageError(f"{args[0]} is a policy already; copy the folder")
     run_folder = train.go_module("run_folder", "export")
     network, config, checkpoint = run_folder.load_network(args[0])
     card = run_folder.card(config, checkpoint)

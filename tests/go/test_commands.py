@@ -6,6 +6,7 @@ import go_graphs
 import pytest
 
 import grappler_go
+from grappler_go import native
 from grappler_go.cli.main import command_module, main
 
 _SETTINGS = {
@@ -170,6 +171,12 @@ def test_an_exported_policy_is_loaded(run, recorded, tmp_path, capsys):
     assert card["config"]["machines"] == ["p100x2"]
     graph = grappler_go.CapturedGraph.load(recorded / "good.pb")
     grappler_go.decide(graph, policy=str(tmp_path / "policy"))
+
+
+def test_what_was_exported_is_not_exported_again(tmp_path, capsys):
+    assert main(["export", str(native.policy_folder("go-1.0")), str(tmp_path / "copy")]) == 2
+    assert "a policy already" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
 
 
 def test_export_does_not_overwrite_other_things(run, tmp_path, capsys):
