@@ -385,6 +385,9 @@ def test_the_second_judge_knows_gpus_and_variables_that_move(small_graph):
     assert told(1, machine) == told(0, machine)
     assert told(1, slow) > 2 * told(0, slow)
     assert told(0, slow) == told(0, machine)
+    little = [{**device, "memory_bytes": 1} for device in machine.devices]
+    full = grappler_go.Machine("no memory", devices=little, links=machine.links)
+    assert told(0, full) == told(0, machine), "of time alone"
 
 
 def test_a_worker_of_a_cluster_has_a_cores_share_of_the_machine():

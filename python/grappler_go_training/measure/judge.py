@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # takes so many lanes for each core of this architecture (P100's; a V100 has as many).
 _FLOPS_PER_CYCLE = 2
 _GPU_ARCHITECTURE, _LANES = "6", 64
+_ENOUGH_BYTES = 1 << 50
 
 
 def grappler_ms(graph: "CapturedGraph", plan: "Plan | None", machine: "Machine") -> float:
@@ -54,7 +55,8 @@ def grappler_ms(graph: "CapturedGraph", plan: "Plan | None", machine: "Machine")
             frequency=max(1, round(device["gflops"] * 1e3 / cores / per_cycle)),
             num_cores=cores,
             bandwidth=round(device["gbytes_per_s"] * 1e6),  # KB/s
-            memory_size=device["memory_bytes"],
+            # It refuses placements that by its own count do not fit, and is asked of time.
+            memory_size=_ENOUGH_BYTES,
         )
         devices.append(
             device_properties_pb2.NamedDevice(properties=properties, name=device["name"])
