@@ -104,16 +104,20 @@ def test_ready_ops_are_taken_by_critical_path_where_that_is_faster():
     logits = sampling.actions_to_logits(spread, 3, go_graphs.config().network)
     backwards = {**logits, "schedule": -case.critical_path}
     outcome = environment.outcome_of(case, backwards, by_cut=False)
+    np.testing.assert_array_equal(outcome.plan.priority, case.critical_path)
     core, machine = environment.native.core(), case.target.machine
+    unordered = outcome.plan.copy()
+    unordered.priority = None
     as_wanted, by_path = (
-        core.simulate(case.graph, machine, [outcome.plan], {"schedule": order}, threads=1)[0]
+        core.simulate(case.graph, machine, [unordered], {"schedule": order}, threads=1)[0]
         for order in (-case.critical_path, case.critical_path)
     )
     assert by_path["micros"] < as_wanted["micros"]
     assert outcome.step_us == by_path["micros"]
     # Where nobody is asked for an order there is none.
-    unordered = environment.restricted(case, ["device", "fusion"])
-    without = environment.outcome_of(unordered, backwards, by_cut=False)
+    placed = environment.restricted(case, ["device", "fusion"])
+    without = environment.outcome_of(placed, backwards, by_cut=False)
+    assert without.plan.priority is None
     (step,) = core.simulate(case.graph, machine, [without.plan], {}, threads=1)
     assert without.step_us == step["micros"]
 
