@@ -6,9 +6,6 @@
 namespace grappler_go {
 namespace {
 
-// Proposed and simulated side by side, and no number of threads: results do not
-// depend on that.
-constexpr int32_t kBatch = 4;
 // States that are kept to choose starts from.
 constexpr size_t kMostTried = 32;
 constexpr double kFarApart = 0.1;  // of the work
@@ -29,7 +26,8 @@ class Islands {
     while (judge_.HasLeft()) {
       const double progress = budget_.Progress();
       if (progress >= until) break;
-      std::vector<SearchState> states = refinement->Propose(kBatch, progress);
+      std::vector<SearchState> states =
+          refinement->Propose(kSearchBatch, progress);
       if (states.empty()) break;
       StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(states));
       if (!judged.ok()) return judged.status();

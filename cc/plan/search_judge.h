@@ -68,6 +68,10 @@ struct Judged {
   std::vector<int32_t> group;  // as StepInput::group
 };
 
+// States that are simulated side by side, and no number of threads: results do
+// not depend on that.
+constexpr int32_t kSearchBatch = 4;
+
 class SearchJudge {
  public:
   using Clock = std::chrono::steady_clock;

@@ -33,9 +33,6 @@ constexpr double kPolicyWeights[] = {0.1, 0.5};
 constexpr double kNear = 1.05;
 // Batches of cuts by the setting that has given the best.
 constexpr int32_t kMoreCuts = 4;
-// Simulated side by side, and no number of threads: results do not depend on
-// that.
-constexpr int32_t kBatch = 4;
 // Memory that is aimed at when a plan does not fit, of what it takes.
 constexpr double kMemoryShares[] = {0.8, 0.6, 0.4};
 
@@ -140,13 +137,13 @@ Status Search::Try(std::vector<SearchState> states,
                               }),
                states.end());
   for (size_t first = 0; first < states.size() && judge_.HasLeft();
-       first += kBatch) {
+       first += kSearchBatch) {
     std::vector<SearchState> batch(
         std::make_move_iterator(states.begin() +
                                 static_cast<std::ptrdiff_t>(first)),
         std::make_move_iterator(states.begin() +
-                                static_cast<std::ptrdiff_t>(
-                                    std::min(states.size(), first + kBatch))));
+                                static_cast<std::ptrdiff_t>(std::min(
+                                    states.size(), first + kSearchBatch))));
     StatusOr<std::vector<Judged>> judged = judge_.Simulate(std::move(batch));
     if (!judged.ok()) return judged.status();
     for (Judged& one : *judged) {
@@ -297,7 +294,7 @@ Status Search::TryCheapPlans() {
 // No two cuts are alike, and which ones suit is known now.
 Status Search::MoreCuts(CutSetting best) {
   for (int32_t k = 0; k < kMoreCuts; ++k) {
-    std::vector<CutSetting> settings(kBatch, best);
+    std::vector<CutSetting> settings(kSearchBatch, best);
     for (CutSetting& setting : settings) {
       setting.anneal.cut_weight *= Jitter();
       setting.anneal.policy_weight *= Jitter();
@@ -313,8 +310,8 @@ Status Search::MoreCuts(CutSetting best) {
 // `best` becomes that of them which gave the best plan so far, if one did.
 Status Search::TryCuts(const std::vector<CutSetting>& settings,
                        CutSetting* best, std::optional<SearchScore>* lowest) {
-  for (size_t first = 0; first < settings.size(); first += kBatch) {
-    const size_t end = std::min(settings.size(), first + kBatch);
+  for (size_t first = 0; first < settings.size(); first += kSearchBatch) {
+    const size_t end = std::min(settings.size(), first + kSearchBatch);
     std::vector<SearchState> states;
     for (size_t k = first; k < end; ++k) {
       if (!judge_.HasLeft()) return OkStatus();

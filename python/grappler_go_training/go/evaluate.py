@@ -94,6 +94,8 @@ def evaluate(
         case = restricted(whole, decides)
         asker = Asker(policy, case)
         judge_default_us = None
+        if judge:
+            judge_default_us = _judge_us(case, case.problem.plan("tensorflow_default"))
         for method in methods:
             for seed in seeds:
                 asked = policy.name if policy is not None and method in METHODS else ""
@@ -101,8 +103,6 @@ def evaluate(
                     continue
                 on_progress(f"{case.name}: {method}")
                 found = asker.answer(method, budget, seed)
-                if judge and judge_default_us is None:
-                    judge_default_us = _judge_us(case, case.problem.plan("tensorflow_default"))
                 yield Row(
                     case=case.name,
                     family=case.family,
